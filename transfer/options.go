@@ -45,6 +45,11 @@ type Review struct {
 	Destination Description
 	Differences []Difference // of the schemas, ignorable ones left out
 	Excluded    []string     // what the filters leave out, in words
+
+	// Totals are the records that will be sent, by stage, as far as they could be counted beforehand; nil when they could not.
+	Totals map[Stage]Count
+	// Orphans are links that the transfer will skip because they lead nowhere, as far as that is known beforehand.
+	Orphans []Skip
 }
 
 // VersionStrategy says which Strapi versions may meet.

@@ -1,0 +1,94 @@
+package transfer
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxComponentDepth bounds how deep components nest in components. Strapi's editor stops at far less.
+const maxComponentDepth = 64
+
+// instance is one component inside an entity.
+type instance struct {
+	uid  string
+	id   Ref            // "" when the source gave none
+	path string         // of the attribute that holds it, with its index: "sections.2.actions.0"
+	data jsontext.Value // a part of the entity's text
+}
+
+// components calls visit for every component in the data of a row of type uid, outer before inner.
+func components(models map[string]model, uid string, data []byte, visit func(instance) error) error {
+	return walkComponents(models, uid, data, "", 0, visit)
+}
+
+func walkComponents(models map[string]model, uid string, data []byte, path string, depth int, visit func(instance) error) error {
+	if depth > maxComponentDepth {
+		return fmt.Errorf("%w: components nest deeper than %d at %s", ErrDamaged, maxComponentDepth, path)
+	}
+	m, nests := models[uid], false
+	for _, a := range m.Attributes {
+		nests = nests || a.nests()
+	}
+	if !nests {
+		return nil
+	}
+	return eachMember(data, func(name string, value jsontext.Value) error {
+		a := m.Attributes[name]
+		if !a.nests() {
+			return nil
+		}
+		return eachElement(value, func(i int, item jsontext.Value) error {
+			in, err := readInstance(a, item)
+			if err != nil || in.uid == "" {
+				return err
+			}
+			in.path = fmt.Sprintf("%s%s.%d", path, name, i)
+			if err := visit(in); err != nil {
+				return err
+			}
+			return walkComponents(models, in.uid, in.data, in.path+".", depth+1, visit)
+		})
+	})
+}
+
+// readInstance reads a component's id and type. Anything but an object has none: null, or what a relation left behind.
+func readInstance(a attribute, item jsontext.Value) (instance, error) {
+	in := instance{uid: a.Component, data: item}
+	if item.Kind() != '{' {
+		return instance{}, nil
+	}
+	err := eachMember(item, func(name string, value jsontext.Value) error {
+		switch {
+		case name == "id" && (value.Kind() == '0' || value.Kind() == '"'):
+			in.id = Ref(value)
+		case name == "__component" && value.Kind() == '"' && a.Type == "dynamiczone":
+			return parseString(value, &in.uid)
+		}
+		return nil
+	})
+	return in, err
+}
+
+// eachElement calls visit for each element of an array, or once for anything else. The text must be valid JSON.
+func eachElement(raw jsontext.Value, visit func(i int, item jsontext.Value) error) error {
+	if raw.Kind() != '[' {
+		return visit(0, raw)
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), syntax()...)
+	if _, err := dec.ReadToken(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidJSON, err)
+	}
+	for i := 0; dec.PeekKind() != ']'; i++ {
+		value, err := dec.ReadValue()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidJSON, err)
+		}
+		at := int(dec.InputOffset())
+		if err := visit(i, raw[at-len(value):at:at]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
