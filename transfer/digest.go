@@ -148,7 +148,7 @@ func (d *Digest) identify(e Entity) (sum, string, error) {
 	if document == "" {
 		return sum{}, "", err
 	}
-	name := strings.TrimRight(strings.Join([]string{document, locale, status}, " "), " ")
+	name := strings.Join(strings.Fields(document+" "+locale+" "+status), " ")
 	return sumOf([]byte(e.Type), []byte(document), []byte(locale), []byte(status)), name, err
 }
 
@@ -157,7 +157,7 @@ func rewritten(uid, name string) bool {
 	return uid == typeUploadFile && (name == "url" || name == "previewUrl" || name == "provider" || name == "provider_metadata" || name == "formats")
 }
 
-// canonicalRow returns the row's canonical text with the ids of its components left out.
+// canonicalRow returns the canonical text of a row or a component, without the ids that its database gave to components.
 func (d *Digest) canonicalRow(uid string, data []byte) ([]byte, error) {
 	m := d.models[uid]
 	var nested []string
@@ -165,7 +165,7 @@ func (d *Digest) canonicalRow(uid string, data []byte) ([]byte, error) {
 		if m.Attributes[name].nests() {
 			nested = append(nested, name)
 		}
-		return m.Attributes[name].nests() || rewritten(uid, name)
+		return m.Attributes[name].nests() || rewritten(uid, name) || !isContentType(uid) && (name == "id" || name == "__component")
 	})
 	if err != nil || len(nested) == 0 {
 		return text, err

@@ -273,7 +273,7 @@ func (r *run) admitLink(l Link) Record {
 	case r.targetModels != nil && (!r.knows(left.Type) || !r.knows(right.Type)):
 		r.skipped.add(StageLinks, left.Type, "the destination has no such content type", l.Key(), true)
 		return nil
-	case r.opts.Filter.partial() && !r.carries(left):
+	case r.opts.Filter.partial() && (!r.carries(left) || !isContentType(right.Type) && !r.carries(right)):
 		// Of components only the rows tell to whom they belong.
 		r.excluded.add(StageLinks, left.Type, "left out by the filters", l.Key(), true)
 		return nil

@@ -23,6 +23,7 @@ const byOrder = (a, b) => (a.order === b.order ? (a.key < b.key ? -1 : 1) : a.or
 
 const rows = new Map(); // "uid id" → row
 const identities = new Map(); // "uid id" → identity
+const identitiesTaken = new Set();
 const owned = new Map(); // "uid id" → component rows in order
 const outgoing = new Map(); // "uid id" → {name, key, order}
 const incoming = new Map(); // the same, from the other end
@@ -43,7 +44,6 @@ function loadRows() {
     }
   }
 }
-const identitiesTaken = new Set();
 
 // Components get their identity from their owner, from the top down.
 function loadComponents() {
@@ -89,15 +89,15 @@ function connect(uid, name, join, link) {
   const [left, right] = [identities.get(from), identities.get(to)];
   if (!left || !right) return stray(join.table);
   const field = join.toType && link.field ? ` as ${link.field}` : '';
-  append(outgoing, from, { name, key: right + field, order: link[join.order] ?? 0 });
-  // The order of morph links is kept per field of the row that is pointed at: the files of one media field.
+  // What a file belongs to is told by its owners, where the files of one media field stand in order.
+  if (uid !== 'plugin::upload.file' || !field) append(outgoing, from, { name, key: right + field, order: link[join.order] ?? 0 });
   if (join.toType) append(incoming, to, { name: `${uid} ${name}${field}`, key: left, order: link[join.order] ?? 0 });
   else if (join.inverseOrder) append(incoming, to, { name: `${uid} ${name}`, key: left, order: link[join.inverseOrder] ?? 0 });
 }
 
-function lists(edges = [], ordered = true) {
+function lists(direction, edges = []) {
   const out = {};
-  for (const edge of edges.sort(ordered ? byOrder : (a, b) => (a.key < b.key ? -1 : 1))) (out[edge.name] ??= []).push(edge.key);
+  for (const edge of edges.sort(byOrder)) (out[`${direction} ${edge.name}`] ??= []).push(edge.key);
   return out;
 }
 
@@ -106,14 +106,12 @@ function describe(key) {
   const out = {};
   const hidden = new Set(Object.values(model[uid].morphs).flatMap((morph) => [morph.id, morph.type]));
   for (const [column, value] of Object.entries(row)) if (!ROW_COLUMNS.has(column) && !hidden.has(column)) out[column] = value;
-  // What a file belongs to is ordered by the files' owners, so that a list of them has no order of its own.
-  Object.assign(out, prefix('to ', lists(outgoing.get(key), uid !== 'plugin::upload.file')), prefix('from ', lists(incoming.get(key))));
+  Object.assign(out, lists('to', outgoing.get(key)), lists('from', incoming.get(key)));
   for (const part of owned.get(key) ?? []) {
     (out[`part ${part.field}`] ??= []).push({ component: part.component_type, ...describe(`${part.component_type} ${part.cmp_id}`) });
   }
   return out;
 }
-const prefix = (text, map) => Object.fromEntries(Object.entries(map).map(([k, v]) => [text + k, v]));
 
 function listFiles(folder, at = '', out = {}) {
   if (!existsSync(folder)) return out;
