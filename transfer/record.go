@@ -84,7 +84,7 @@ type Setting struct {
 type Asset struct {
 	Filename string // hash and extension; never a path, see [Asset.Validate]
 	Filepath string // where the source kept it; informative
-	Length   int64  // bytes that the source promises, -1 when unknown
+	Length   int64  // bytes that the source vouches for; -1 when it does not know or only guesses
 	Metadata json.RawMessage
 	Digest   string // SHA-256 in lower-case hex, "" when the source does not know it
 

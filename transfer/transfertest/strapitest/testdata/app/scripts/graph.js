@@ -143,4 +143,5 @@ loadComponents();
 loadRelations();
 const graph = { rows: {}, files: listFiles('public/uploads'), config: listConfig(), strays };
 for (const [key, { uid }] of rows) if (!model[uid].component) graph.rows[identities.get(key)] = describe(key);
-process.stdout.write(JSON.stringify(graph, (_, value) => (typeof value === 'bigint' ? (Number.isSafeInteger(Number(value)) ? Number(value) : `${value}n`) : value)));
+// Strapi reads integers of SQLite as doubles, so that the last digits of the largest ones are not its to give away.
+process.stdout.write(JSON.stringify(graph, (_, value) => (typeof value === 'bigint' ? Number(value) : value)));
