@@ -133,7 +133,8 @@ type Frame struct {
 	Error  json.RawMessage // truthy when the stage failed; often {} because Strapi serialises an exception
 }
 
-// ServerMessage is what a client reads: exactly one of the fields is set.
+// ServerMessage is what a client reads: exactly one of the fields is set. Data of a response or frame, and Error of a frame, are
+// parts of the text that [ParseServerMessage] was given, and live as long as it does; all else owns its memory.
 type ServerMessage struct {
 	Response   *Response
 	Diagnostic *Diagnostic

@@ -47,10 +47,16 @@ func (i *Instance) Start(tb testing.TB) {
 }
 
 // Stop asks the server to end and waits for it, as a restart of the service would.
-func (i *Instance) Stop(tb testing.TB) { i.end(tb, syscall.SIGTERM) }
+func (i *Instance) Stop(tb testing.TB) {
+	tb.Helper()
+	i.end(tb, syscall.SIGTERM)
+}
 
 // Kill ends the server at once, as a power failure would. Killing what does not run is harmless.
-func (i *Instance) Kill(tb testing.TB) { i.end(tb, syscall.SIGKILL) }
+func (i *Instance) Kill(tb testing.TB) {
+	tb.Helper()
+	i.end(tb, syscall.SIGKILL)
+}
 
 // Running reports whether the server was started and has not ended by itself.
 func (i *Instance) Running() bool {
@@ -80,7 +86,7 @@ func (i *Instance) launch() (*server, error) {
 		return nil, err
 	}
 	// The server outlives this call, and also the subtest that starts it: it ends with the instance.
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // see above
+	ctx, cancel := context.WithCancel(context.Background())
 	process, err := startChild(ctx, i.dir, i.environment(), log, log, "node", strapiCommand, "start")
 	if err != nil {
 		cancel()

@@ -1,6 +1,6 @@
 // Changes the content of a seeded instance everywhere, so that it can be told from the original: rows, relations, components,
 // files and configuration.
-const { readdirSync, rmSync, writeFileSync } = require('fs');
+const { readdirSync, writeFileSync } = require('fs');
 const { join } = require('path');
 const Database = require('better-sqlite3');
 
@@ -18,7 +18,6 @@ db.transaction(() => {
 })();
 
 const uploads = 'public/uploads';
-const [first, second] = readdirSync(uploads).filter((name) => name !== '.gitkeep').sort();
-rmSync(join(uploads, first));
-writeFileSync(join(uploads, second), 'altered');
+const [first] = readdirSync(uploads).filter((name) => name !== '.gitkeep').sort();
+writeFileSync(join(uploads, first), 'altered');
 writeFileSync(join(uploads, 'only_here_0123456789.txt'), 'only here');

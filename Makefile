@@ -1,0 +1,52 @@
+GO             ?= go
+FUZZTIME       ?= 10s
+GOLANGCI       := v2.15.0
+LINT           := .cache/bin/golangci-lint-$(GOLANGCI)
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint fmt vet tidy fuzz bench conformance check demo clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/transfer, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/ ./cmd/transfer
+
+test: ## all tests that need nothing but Go, with the race detector
+	$(GO) test -race -shuffle=on ./...
+
+race: ## the same tests twenty times over, for what only sometimes happens (PKG=./dispatcher/...)
+	$(GO) test -race -shuffle=on -count=20 $(or $(PKG),./...)
+
+lint: $(LINT) ## golangci-lint, as configured in .golangci.yml
+	$(LINT) run ./...
+
+fmt: $(LINT) ## format the code
+	$(LINT) fmt ./...
+
+vet: ## go vet and gofmt, without golangci-lint
+	$(GO) vet ./... && test -z "$$(gofmt -l . | tee /dev/stderr)"
+
+tidy: ## fail if go.mod or go.sum are not tidy, or a module is not what go.sum says
+	$(GO) mod tidy -diff && $(GO) mod verify
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@GO="$(GO)" .ci/fuzz "$(FUZZTIME)"
+
+bench: ## run all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+conformance: ## against real Strapi servers; needs Node, the first run installs Strapi into a cache
+	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./...
+
+check: vet lint test tidy ## what must pass before a push
+
+demo: build ## a whole transfer on this machine, with sample content
+	bin/transfer demo
+
+clean: ## remove what make made
+	rm -rf bin .cache
+
+$(LINT):
+	GOBIN="$(CURDIR)/.cache/bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv .cache/bin/golangci-lint $(LINT)

@@ -1,0 +1,28 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newPushCommand(a *app) *cobra.Command {
+	o := &moveOptions{}
+	cmd := &cobra.Command{
+		Use:   "push --to ENDPOINT --from ENDPOINT",
+		Short: "Send content from here to a server, an archive or a folder",
+		Long: `Push sends content from an archive, a folder or a server to the destination, most often a Strapi
+server. What the destination held of the same parts is replaced. Before that the plan is shown and
+confirmed; without a terminal give --yes. --dry-run only shows the plan.
+
+A token needs the scope "push"; --backup, --verify and the counts in the plan need "pull" as well.
+It may be given by --to-token, --to-token-file, or the variables TRANSFER_TO_TOKEN or
+STRAPI_TRANSFER_TOKEN; - reads it from standard input. On a terminal it is asked for.
+
+` + exitHelp,
+		Example: `  transfer push --from backup.tar.gz --to https://staging.example.org/admin --dry-run
+  transfer push --from backup.tar.gz --to https://staging.example.org/admin --yes --backup before.tar.gz --verify
+  transfer push --from export.tar.gz.enc --key-file key --to http://127.0.0.1:1337/admin --only content,files`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runMove(cmd.Context(), a, o, directionPush) },
+	}
+	o.addFlags(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	return cmd
+}

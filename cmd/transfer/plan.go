@@ -1,0 +1,259 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// planView is the plan as users see it, and as --json tells it.
+type planView struct {
+	From     string     `json:"from"`
+	To       string     `json:"to"`
+	Host     string     `json:"host,omitempty"`
+	Parts    []planPart `json:"parts"`
+	Types    []planPart `json:"types,omitempty"`
+	Kept     []string   `json:"kept"`
+	Warnings []string   `json:"warnings,omitempty"`
+}
+
+// planPart is one line of the plan. Numbers that nobody knows are nil.
+type planPart struct {
+	Name        string `json:"name"`
+	Action      string `json:"action"` // "replaced", "kept", "written"
+	Source      *int64 `json:"source,omitempty"`
+	SourceBytes *int64 `json:"sourceBytes,omitempty"`
+	Destination *int64 `json:"destination,omitempty"`
+	AtLeast     bool   `json:"destinationAtLeast,omitempty"` // counting was cut short
+}
+
+const (
+	actionReplaced = "replaced"
+	actionKept     = "kept"
+	actionWritten  = "written"
+)
+
+// describePlan gathers what the user has to know.
+func (m *move) describePlan(ctx context.Context, review transfer.Review) planView {
+	p := planView{
+		From: describeEnd(m.from.Endpoint, review.Source), To: describeEnd(m.to.Endpoint, review.Destination), Host: m.to.Host(),
+		Kept: []string{"users, roles and tokens of the admin panel", "releases"},
+	}
+	if review.Destination.Blank {
+		p.Kept = nil
+	}
+	there := census{}
+	if m.to.Remote() && hasStage(review.Plan.Stages, transfer.StageEntities) {
+		there = m.census(ctx)
+	}
+	p.Parts = m.planParts(review, there)
+	p.Types = planTypes(review, there)
+	p.Warnings = m.planWarnings(review)
+	return p
+}
+
+func (m *move) planParts(review transfer.Review, there census) []planPart {
+	action := actionReplaced
+	if review.Destination.Blank {
+		action = actionWritten
+	}
+	content := planPart{Name: "content", Action: actionKept}
+	files := planPart{Name: "files", Action: actionKept}
+	config := planPart{Name: "config", Action: actionKept}
+	for _, line := range []struct {
+		part  *planPart
+		stage transfer.Stage
+	}{{&content, transfer.StageEntities}, {&files, transfer.StageAssets}, {&config, transfer.StageConfiguration}} {
+		if !hasStage(review.Plan.Stages, line.stage) {
+			continue
+		}
+		line.part.Action = action
+		if total, ok := review.Totals[line.stage]; ok {
+			line.part.Source, line.part.SourceBytes = &total.Records, &total.Bytes
+		}
+	}
+	if len(m.engine.Filter.OnlyTypes) > 0 && content.Action == actionReplaced {
+		content.Action += ": " + strings.Join(m.engine.Filter.OnlyTypes, ", ") + " only"
+	}
+	if there.known {
+		n := there.sum(func(uid string) bool { return m.engine.Filter.HasType(uid) })
+		content.Destination, content.AtLeast = &n, there.partial
+	}
+	return []planPart{content, files, config}
+}
+
+// planTypes compares the numbers of rows by content type, as far as both sides know them.
+func planTypes(review transfer.Review, there census) []planPart {
+	here := review.Totals[transfer.StageEntities].ByType
+	uids := maps.Clone(here)
+	if uids == nil {
+		uids = make(map[string]int64)
+	}
+	for uid := range there.byType {
+		if !transfer.Protected(uid) {
+			uids[uid] += 0
+		}
+	}
+	var parts []planPart
+	for _, uid := range slices.Sorted(maps.Keys(uids)) {
+		part := planPart{Name: uid, Action: actionReplaced}
+		if restore := review.Plan.Restore; slices.Contains(restore.Exclude, uid) || restore.Include != nil && !slices.Contains(restore.Include, uid) {
+			part.Action = actionKept
+		}
+		if here != nil {
+			n := here[uid]
+			part.Source = &n
+		}
+		if there.known {
+			n := there.byType[uid]
+			part.Destination, part.AtLeast = &n, there.partial
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+func (m *move) planWarnings(review transfer.Review) (out []string) {
+	f := m.engine.Filter
+	stages := review.Plan.Stages
+	if !review.Destination.Blank && m.to.Remote() {
+		if hasStage(stages, transfer.StageAssets) {
+			out = append(out, "uploaded files of the destination are deleted at the start. A Strapi server does not bring them back if the "+
+				"transfer fails, and in cloud storage shared with another site they are gone there too. Keep a --backup, or use --exclude files")
+		}
+		if hasStage(stages, transfer.StageConfiguration) {
+			out = append(out, "settings and webhooks are replaced by those of the source: the destination will call the source's webhooks. "+
+				"Keep its own with --exclude config")
+		}
+		out = append(out, "lifecycle hooks and webhooks do not fire for what is transferred")
+		if hasStage(stages, transfer.StageEntities) && !hasStage(stages, transfer.StageAssets) && f.HasType("plugin::upload.file") {
+			out = append(out, "rows of the media library are replaced and its files are not: entries may point to files that are not there")
+		}
+		if m.opts.Backup == "" && !m.opts.DryRun {
+			out = append(out, "there is no way back without a backup: --backup FILE saves the destination first")
+		}
+	}
+	if n := len(review.Differences); n > 0 {
+		out = append(out, fmt.Sprintf("the schemas differ in %s; what the destination has no place for is left out:", plural(int64(n), "place", "places")))
+		for _, d := range review.Differences[:min(n, 10)] {
+			out = append(out, "  "+d.String())
+		}
+		if n > 10 {
+			out = append(out, fmt.Sprintf("  and %d more", n-10))
+		}
+	}
+	for _, skip := range review.Orphans {
+		out = append(out, fmt.Sprintf("%s will be skipped: %s %s", plural(skip.Count, "record", "records"), skip.Stage, skip.Reason))
+	}
+	return out
+}
+
+// showPlan writes the plan for people.
+func (m *move) showPlan(p planView) {
+	m.plan = &p
+	c := m.console
+	c.say("")
+	c.say("Plan")
+	c.say("  from  %s", p.From)
+	c.say("  to    %s", p.To)
+	c.say("")
+	m.planTable("", p.Parts)
+	if len(p.Types) > 0 {
+		c.say("")
+		m.planTable("by content type", m.shownTypes(p.Types))
+	}
+	if len(p.Kept) > 0 {
+		c.say("  always kept: %s", strings.Join(p.Kept, ", "))
+	}
+	c.say("")
+	for _, warning := range p.Warnings {
+		if strings.HasPrefix(warning, " ") {
+			c.say("  %s", warning)
+			continue
+		}
+		c.say("%s", wrap(warning, "  ! ", "    "))
+	}
+	if len(p.Warnings) > 0 {
+		c.say("")
+	}
+}
+
+// planTable writes lines of the plan. Numbers of a destination are shown where there may be any.
+func (m *move) planTable(title string, parts []planPart) {
+	t := table{indent: "  ", numbers: 1}
+	header := []string{title, "source"}
+	both := m.to.Remote() || slices.ContainsFunc(parts, func(part planPart) bool { return part.Destination != nil })
+	if both {
+		t.numbers, header = 2, append(header, "destination")
+	}
+	t.add(header...)
+	for _, part := range parts {
+		row := []string{shortened(part.Name), numberOf(part.Source, part.SourceBytes, false)}
+		if both {
+			row = append(row, numberOf(part.Destination, nil, part.AtLeast))
+		}
+		t.add(append(row, part.Action)...)
+	}
+	_ = t.write(quietable{m.console})
+}
+
+// shortened makes a uid fit into a table: of names that repeat themselves the end is enough.
+func shortened(uid string) string {
+	const most = 44
+	if utf8.RuneCountInString(uid) <= most {
+		return uid
+	}
+	runes := []rune(uid)
+	return string(runes[:16]) + "…" + string(runes[len(runes)-most+17:])
+}
+
+// maxPlanTypes is how many content types the plan lists without --verbose.
+const maxPlanTypes = 12
+
+func (m *move) shownTypes(types []planPart) []planPart {
+	if m.opts.Verbose || len(types) <= maxPlanTypes {
+		return types
+	}
+	sorted := slices.Clone(types)
+	size := func(p planPart) (n int64) {
+		for _, v := range []*int64{p.Source, p.Destination} {
+			if v != nil {
+				n = max(n, *v)
+			}
+		}
+		return n
+	}
+	slices.SortStableFunc(sorted, func(a, b planPart) int { return cmp.Compare(size(b), size(a)) })
+	rest := fmt.Sprintf("%d more types", len(types)-maxPlanTypes)
+	return append(sorted[:maxPlanTypes:maxPlanTypes], planPart{Name: rest, Action: "(--verbose)"})
+}
+
+func numberOf(n, bytes *int64, atLeast bool) string {
+	if n == nil {
+		return "?"
+	}
+	text := formatCount(*n)
+	if atLeast {
+		text = "> " + text
+	}
+	if bytes != nil && *bytes > 0 {
+		text += " (" + formatBytes(*bytes) + ")"
+	}
+	return text
+}
+
+// quietable is a console as a writer that --quiet silences.
+type quietable struct{ c *console }
+
+func (q quietable) Write(p []byte) (int, error) {
+	if q.c.quiet {
+		return len(p), nil
+	}
+	return q.c.Write(p)
+}

@@ -1,0 +1,293 @@
+package dispatcher
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/transfer-runner/runner/protocol"
+)
+
+// Defaults of [WebSocketOptions].
+const (
+	DefaultReadLimit    = protocol.MaxMessage
+	DefaultWriteTimeout = 2 * time.Minute
+)
+
+const (
+	// readPiece is how much of a message is read at a time, at least, and the memory that a connection starts with.
+	readPiece = 64 << 10
+	// maxReadBuffer is how much memory a connection keeps for reading; what a larger message needed is let go.
+	maxReadBuffer = 4 << 20
+
+	// Close takes at most the sum of these: to say goodbye, and to hear it.
+	closeWriteTimeout = time.Second
+	closeWait         = 500 * time.Millisecond
+)
+
+// WebSocketOptions are the choices of a [WebSocket]. The zero value works.
+type WebSocketOptions struct {
+	// ReadLimit is the longest message that is read, in bytes. Default 100 MiB, which the protocol demands. Memory is spent on
+	// what has come, not on what was announced.
+	ReadLimit int64
+	// WriteTimeout is how long a write may wait for a peer that takes nothing. Default 2 min.
+	WriteTimeout time.Duration
+}
+
+func (o WebSocketOptions) withDefaults() WebSocketOptions {
+	o.ReadLimit = cmp.Or(max(o.ReadLimit, 0), DefaultReadLimit)
+	o.WriteTimeout = cmp.Or(max(o.WriteTimeout, 0), DefaultWriteTimeout)
+	return o
+}
+
+// WebSocket is a [Conn] over a WebSocket connection, of either side.
+type WebSocket struct {
+	conn  *websocket.Conn
+	meter *meter // nil when the connection was made elsewhere
+	opts  WebSocketOptions
+
+	buf     []byte // of the reader
+	read    atomic.Int64
+	heard   atomic.Int64 // without meter
+	offered atomic.Int64 // without meter
+
+	writing sync.Mutex             // held by who writes a message, a ping or a pong
+	pong    atomic.Pointer[string] // what the peer's last ping said, until it is answered
+
+	reading  atomic.Bool
+	deaf     chan struct{} // closed when nothing can be read any more
+	deafOnce sync.Once
+	closing  sync.Once
+	closeErr error
+}
+
+var _ Conn = (*WebSocket)(nil)
+
+// NewWebSocket adapts a connection that is open, such as one that a server has accepted, and owns it from now on.
+func NewWebSocket(conn *websocket.Conn, opts WebSocketOptions) *WebSocket {
+	w := &WebSocket{conn: conn, opts: opts.withDefaults(), meter: findMeter(conn.NetConn()), deaf: make(chan struct{})}
+	conn.SetReadLimit(w.opts.ReadLimit)
+	conn.EnableWriteCompression(false)
+	conn.SetPingHandler(w.handlePing)
+	conn.SetPongHandler(func(string) error {
+		w.heard.Add(1)
+		return nil
+	})
+	conn.SetCloseHandler(func(code int, _ string) error {
+		// The answer is a courtesy, and must not keep the reader from telling that the connection ends.
+		_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWait))
+		return nil
+	})
+	return w
+}
+
+// findMeter looks for the meter below layers such as TLS.
+func findMeter(conn net.Conn) *meter {
+	for conn != nil {
+		if m, ok := conn.(*meter); ok {
+			return m
+		}
+		layer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = layer.NetConn()
+	}
+	return nil
+}
+
+// Read implements [Conn]. It takes text messages only.
+func (w *WebSocket) Read(ctx context.Context) ([]byte, error) {
+	w.reading.Store(true)
+	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	message, err := w.readMessage()
+	if err != nil {
+		w.deafOnce.Do(func() { close(w.deaf) })
+		if ctx.Err() != nil {
+			return nil, ended(ctx)
+		}
+		return nil, w.readError(err)
+	}
+	return message, nil
+}
+
+func (w *WebSocket) readMessage() ([]byte, error) {
+	kind, r, err := w.conn.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	if kind != websocket.TextMessage {
+		return nil, fmt.Errorf("%w: it sent a binary message", ErrProtocol)
+	}
+	buf := w.buf[:0]
+	for {
+		if cap(buf)-len(buf) < readPiece {
+			buf = slices.Grow(buf, max(readPiece, len(buf)))
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		w.read.Add(int64(n))
+		w.heard.Add(int64(n))
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if w.buf = buf; cap(buf) > maxReadBuffer {
+		w.buf = nil
+	}
+	return bytes.Clone(buf), nil
+}
+
+// readError tells what the end of a connection was.
+func (w *WebSocket) readError(err error) error {
+	var closed *websocket.CloseError
+	switch {
+	case errors.Is(err, websocket.ErrReadLimit):
+		return fmt.Errorf("%w: the peer sent more than %d bytes", ErrTooLarge, w.opts.ReadLimit)
+	case errors.As(err, &closed) && closed.Code == websocket.CloseAbnormalClosure:
+		return fmt.Errorf("peer dropped the connection: %w", io.ErrUnexpectedEOF)
+	case errors.As(err, &closed):
+		return &CloseError{Code: closed.Code, Reason: closed.Text}
+	case strings.HasPrefix(err.Error(), "websocket: "):
+		// The library has no other mark for what is wrong with a frame.
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	default:
+		return err
+	}
+}
+
+// Write implements [Conn]. When ctx ends during a write, the connection is dropped: it cannot be used after half a message.
+func (w *WebSocket) Write(ctx context.Context, message []byte) error {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	if len(message) > protocol.MaxMessage {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(message), protocol.MaxMessage)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.drop() })
+	defer stop()
+	err := w.writeMessage(message)
+	w.answerPing()
+	if err != nil && ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return err
+}
+
+func (w *WebSocket) writeMessage(message []byte) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if w.meter == nil {
+		if err := w.conn.SetWriteDeadline(time.Now().Add(w.opts.WriteTimeout)); err != nil {
+			return err
+		}
+	}
+	if err := w.conn.WriteMessage(websocket.TextMessage, message); err != nil {
+		return w.writeError(err)
+	}
+	w.offered.Add(int64(len(message)))
+	return nil
+}
+
+// Ping implements [Conn].
+func (w *WebSocket) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.drop() })
+	defer stop()
+	w.writing.Lock()
+	err := w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(w.opts.WriteTimeout))
+	w.writing.Unlock()
+	w.answerPing()
+	if err != nil && ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return w.writeError(err)
+}
+
+// handlePing answers a ping, or leaves that to who is writing just now: the reader must not wait for the writer.
+func (w *WebSocket) handlePing(text string) error {
+	w.heard.Add(1)
+	w.pong.Store(&text)
+	w.answerPing()
+	return nil
+}
+
+func (w *WebSocket) answerPing() {
+	// Whoever held the lock looks again after letting go of it, so that no ping stays unanswered.
+	for w.pong.Load() != nil && w.writing.TryLock() {
+		if text := w.pong.Swap(nil); text != nil {
+			// An error will show at the next write or read.
+			_ = w.conn.WriteControl(websocket.PongMessage, []byte(*text), time.Now().Add(w.opts.WriteTimeout))
+		}
+		w.writing.Unlock()
+	}
+}
+
+func (w *WebSocket) writeError(err error) error {
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("the peer took nothing for %s: %w", w.opts.WriteTimeout, err)
+	default:
+		return err
+	}
+}
+
+// Progress implements [Conn].
+func (w *WebSocket) Progress() Progress {
+	if w.meter == nil {
+		offered := w.offered.Load()
+		return Progress{Heard: w.heard.Load(), Read: w.read.Load(), Offered: offered, Taken: offered}
+	}
+	taken := w.meter.reached()
+	return Progress{Heard: w.meter.received.Load(), Read: w.read.Load(), Offered: w.meter.sent.Load(), Taken: taken}
+}
+
+// Close implements [Conn]. While Read is at work it waits a moment for the peer's own goodbye, so that both sides know that
+// nothing was lost.
+func (w *WebSocket) Close() error {
+	w.closing.Do(func() {
+		goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+		err := w.conn.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(closeWriteTimeout))
+		if err == nil && w.reading.Load() {
+			timer := time.NewTimer(closeWait)
+			select {
+			case <-w.deaf:
+			case <-timer.C:
+			}
+			timer.Stop()
+		}
+		w.closeErr = w.drop()
+	})
+	if errors.Is(w.closeErr, net.ErrClosed) {
+		return nil
+	}
+	return w.closeErr
+}
+
+// drop ends the network connection, below TLS if possible: its own goodbye could wait for a peer that reads nothing.
+func (w *WebSocket) drop() error {
+	if w.meter != nil {
+		return w.meter.Close()
+	}
+	return w.conn.NetConn().Close()
+}

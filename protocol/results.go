@@ -1,0 +1,217 @@
+package protocol
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Status answers the command status. On pull Strapi's own answers contradict themselves, see protocol/README.md.
+type Status struct {
+	Active    bool       `json:"active"`
+	Kind      *Direction `json:"kind"`
+	StartedAt *int64     `json:"startedAt"` // milliseconds since 1970
+	Elapsed   *int64     `json:"elapsed"`   // milliseconds
+}
+
+// Append appends the status's text to dst.
+func (s Status) Append(dst []byte) ([]byte, error) { return appendJSON(dst, s) }
+
+// ParseStatus reads the answer to status. What is missing or of another type stays nil.
+func ParseStatus(raw json.RawMessage) (Status, error) {
+	var s Status
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		switch name {
+		case "active":
+			s.Active = asBool(value)
+		case "kind":
+			if text, ok := asString(value); ok && len(text) <= maxID {
+				kind := Direction(text)
+				s.Kind = &kind
+			}
+		case "startedAt":
+			s.StartedAt = intOrNil(value)
+		case "elapsed":
+			s.Elapsed = intOrNil(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return Status{}, fmt.Errorf("status: %w: %w", ErrInvalidAnswer, err)
+	}
+	return s, nil
+}
+
+func intOrNil(raw json.RawMessage) *int64 {
+	n, ok := asInt(raw)
+	if !ok {
+		return nil
+	}
+	return &n
+}
+
+// Metadata answers getMetadata.
+type Metadata struct {
+	CreatedAt string         `json:"createdAt"` // ISO 8601
+	Strapi    StrapiMetadata `json:"strapi"`
+}
+
+// StrapiMetadata is the part of [Metadata] about the server's software.
+type StrapiMetadata struct {
+	Version string `json:"version"` // "" when unknown
+}
+
+// Append appends the metadata's text to dst.
+func (m Metadata) Append(dst []byte) ([]byte, error) { return appendJSON(dst, m) }
+
+// ParseMetadata reads the answer to getMetadata. It returns nil for a server that has none to give.
+func ParseMetadata(raw json.RawMessage) (*Metadata, error) {
+	if !Truthy(raw) {
+		return nil, nil // absence is an answer of its own, and no error
+	}
+	m := &Metadata{}
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		switch name {
+		case "createdAt":
+			m.CreatedAt = asText(value, maxID)
+		case "strapi":
+			if len(value) == 0 || value[0] != '{' {
+				return nil
+			}
+			return eachMember(value, func(name string, value json.RawMessage) error {
+				if name == "version" {
+					m.Strapi.Version = asText(value, maxID)
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("getMetadata: %w: %w", ErrInvalidAnswer, err)
+	}
+	return m, nil
+}
+
+// StartResult answers a step's start. A server of a push only says OK.
+type StartResult struct {
+	OK     bool    `json:"ok"`
+	ID     string  `json:"id,omitempty"`     // of the frames that follow, on pull
+	Totals *Totals `json:"totals,omitempty"` // of assets, from 5.43 on
+}
+
+// Totals is how much a stage is going to be. Both may be fractions, and far too small: good for a progress bar and for nothing
+// else.
+type Totals struct {
+	TotalBytes float64 `json:"totalBytes"`
+	TotalCount float64 `json:"totalCount"`
+}
+
+// Append appends the result's text to dst.
+func (r StartResult) Append(dst []byte) ([]byte, error) { return appendJSON(dst, r) }
+
+// ParseStartResult reads the answer to a step's start.
+func ParseStartResult(raw json.RawMessage) (StartResult, error) {
+	var r StartResult
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		switch name {
+		case "ok":
+			r.OK = Truthy(value)
+		case "id":
+			if len(value) <= maxID {
+				r.ID, _ = asString(value)
+			}
+		case "totals":
+			r.Totals = parseTotals(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return StartResult{}, fmt.Errorf("start: %w: %w", ErrInvalidAnswer, err)
+	}
+	return r, nil
+}
+
+func parseTotals(raw json.RawMessage) *Totals {
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil
+	}
+	var t Totals
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		switch name {
+		case "totalBytes":
+			t.TotalBytes = amount(value)
+		case "totalCount":
+			t.TotalCount = amount(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return &t
+}
+
+// amount reads a number that cannot be negative.
+func amount(raw json.RawMessage) float64 {
+	f, _ := asFloat(raw)
+	return max(f, 0)
+}
+
+// EndResult answers a step's end.
+type EndResult struct {
+	OK    bool   `json:"ok"`
+	Stats *Stats `json:"stats,omitempty"` // nil on pull and from 4.25
+}
+
+// Stats is what a server counted in a stage of a push.
+type Stats struct {
+	Started  int64 `json:"started"`  // items that arrived
+	Finished int64 `json:"finished"` // items that were stored
+}
+
+// Append appends the result's text to dst.
+func (r EndResult) Append(dst []byte) ([]byte, error) { return appendJSON(dst, r) }
+
+// ParseEndResult reads the answer to a step's end, or to the command end.
+func ParseEndResult(raw json.RawMessage) (EndResult, error) {
+	var r EndResult
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		switch name {
+		case "ok":
+			r.OK = Truthy(value)
+		case "stats":
+			r.Stats = parseStats(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return EndResult{}, fmt.Errorf("end: %w: %w", ErrInvalidAnswer, err)
+	}
+	return r, nil
+}
+
+// parseStats returns nil unless both counts are there: one alone proves nothing.
+func parseStats(raw json.RawMessage) *Stats {
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil
+	}
+	var s Stats
+	found := 0
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		n, ok := asInt(value)
+		switch {
+		case !ok:
+		case name == "started":
+			s.Started = n
+			found++
+		case name == "finished":
+			s.Finished = n
+			found++
+		}
+		return nil
+	})
+	if err != nil || found < 2 {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,8 @@
+// Package providers turns an endpoint string into the provider that serves it.
+//
+// [Parse] knows the grammar, [Registry] opens what was parsed. The forms are:
+//
+//	https://host/admin         a transfer runner: a Strapi server
+//	backup.tar[.gz][.enc|.age] an archive
+//	dir:PATH, ./export/        the same content unpacked
+package providers

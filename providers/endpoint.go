@@ -1,0 +1,87 @@
+package providers
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Kind is a sort of endpoint.
+type Kind string
+
+// The kinds that this build serves.
+const (
+	KindServer    Kind = "server"
+	KindArchive   Kind = "archive"
+	KindDirectory Kind = "directory"
+)
+
+// Endpoint is anything that content can come from or go to. Make one with [Parse].
+type Endpoint struct {
+	Kind Kind
+
+	// Location is the URL of a server without credentials, query and fragment, or the path of a file or folder.
+	Location string
+
+	// Notes tell what was dropped or added while the endpoint was read.
+	Notes []string
+}
+
+// String names the endpoint as a user may give it again, without secrets.
+func (e Endpoint) String() string {
+	if e.Kind == KindDirectory {
+		return "dir:" + e.Location
+	}
+	return e.Location
+}
+
+// Remote reports whether the endpoint is reached over the network.
+func (e Endpoint) Remote() bool { return e.Kind == KindServer }
+
+// Host is the host and port of a server, "" for anything else.
+func (e Endpoint) Host() string {
+	if !e.Remote() {
+		return ""
+	}
+	u, err := url.Parse(e.Location)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// Encrypted reports whether the endpoint cannot be used without a key.
+func (e Endpoint) Encrypted() bool {
+	return e.Kind == KindArchive && (strings.HasSuffix(e.Location, ".enc") || strings.HasSuffix(e.Location, ".age"))
+}
+
+// Label is a short name for the endpoint that can be part of a file name.
+func (e Endpoint) Label() string {
+	name := e.Host()
+	if name == "" {
+		name = filepath.Base(filepath.Clean(e.Location))
+		for _, ending := range archiveEndings() {
+			if cut, found := strings.CutSuffix(name, ending); found {
+				name = cut
+				break
+			}
+		}
+	}
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, name)
+	clean = strings.Trim(clean, ".-")
+	if clean == "" {
+		return "site"
+	}
+	return clean
+}
+
+// archiveEndings are the file names that make an archive, longest first.
+func archiveEndings() []string {
+	return []string{".tar.gz.enc", ".tar.gz.age", ".tar.enc", ".tar.age", ".tar.gz", ".tar"}
+}

@@ -1,0 +1,204 @@
+package providers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/transfer-runner/runner/providers/archive"
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// maxEndpoint bounds what is taken for an endpoint: no URL or path in use is longer.
+const maxEndpoint = 4096
+
+// Forms says in one line what an endpoint may look like.
+const Forms = "a server such as https://host/admin, an archive ending in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, or dir:PATH"
+
+// Parse reads an endpoint as users write it. It looks at the file system to tell an unpacked export from a Strapi project, and
+// opens nothing. Errors wrap [transfer.ErrUsage] and name the form to use instead; no error repeats a password.
+func Parse(endpoint string) (Endpoint, error) {
+	text := strings.TrimSpace(endpoint)
+	switch {
+	case text == "":
+		return Endpoint{}, fmt.Errorf("%w: an endpoint is missing: give %s", transfer.ErrUsage, Forms)
+	case len(text) > maxEndpoint:
+		return Endpoint{}, fmt.Errorf("%w: an endpoint of %d bytes, at most %d", transfer.ErrUsage, len(text), maxEndpoint)
+	case strings.ContainsRune(text, 0):
+		return Endpoint{}, fmt.Errorf("%w: an endpoint must not hold a NUL byte", transfer.ErrUsage)
+	case text == "-":
+		return Endpoint{}, fmt.Errorf("%w: content cannot come from or go to a pipe; name a file such as backup.tar.gz", transfer.ErrUsage)
+	}
+	if scheme, rest, ok := splitScheme(text); ok {
+		return parseScheme(text, scheme, rest)
+	}
+	return parsePath(text)
+}
+
+// splitScheme cuts "scheme:rest". One letter is a drive, not a scheme.
+func splitScheme(text string) (scheme, rest string, ok bool) {
+	scheme, rest, ok = strings.Cut(text, ":")
+	if !ok || len(scheme) < 2 {
+		return "", "", false
+	}
+	for i, r := range scheme {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789+-.", r)) {
+			return "", "", false
+		}
+	}
+	return strings.ToLower(scheme), rest, true
+}
+
+func parseScheme(text, scheme, rest string) (Endpoint, error) {
+	switch scheme {
+	case "http", "https":
+		return parseURL(text)
+	case "ws", "wss":
+		return Endpoint{}, fmt.Errorf("%w: give the address as http%s:%s; the WebSocket is opened by itself",
+			transfer.ErrUsage, strings.TrimPrefix(scheme, "ws"), redactUserinfo(rest))
+	case "dir":
+		if rest == "" {
+			return Endpoint{}, fmt.Errorf("%w: dir: needs a path, such as dir:./export", transfer.ErrUsage)
+		}
+		return Endpoint{Kind: KindDirectory, Location: filepath.Clean(rest)}, nil
+	case "archive", "tar", "file":
+		path := strings.TrimPrefix(rest, "//")
+		if path == "" || scheme != "file" && !archive.IsName(path) {
+			return Endpoint{}, unknown(text)
+		}
+		return parsePath(path)
+	case "strapi":
+		return Endpoint{}, notInBuild("a Strapi project", insteadProject)
+	case "postgres", "postgresql", "mysql", "mariadb", "sqlite":
+		return Endpoint{}, notInBuild("a database without its server", insteadProject)
+	case "vault":
+		return Endpoint{}, notInBuild("the vault", "use an archive such as backup.tar.gz, or dir:PATH")
+	}
+	if _, err := os.Stat(text); err == nil {
+		return parsePath(text)
+	}
+	if port, _, _ := strings.Cut(rest, "/"); port != "" && strings.Trim(port, "0123456789") == "" {
+		return Endpoint{}, fmt.Errorf("%w: %q has no scheme: give http://%s or https://%s", transfer.ErrUsage, text, text, text)
+	}
+	return Endpoint{}, fmt.Errorf("%w: unknown kind of endpoint %q: give %s", transfer.ErrUsage, scheme+":", Forms)
+}
+
+const insteadProject = "start the project's server and give its address, such as http://127.0.0.1:1337/admin with a transfer token"
+
+func notInBuild(what, instead string) error {
+	return fmt.Errorf("%w: %s is not supported by this build; %s", transfer.ErrUsage, what, instead)
+}
+
+func unknown(text string) error {
+	return fmt.Errorf("%w: %q is not an endpoint: give %s", transfer.ErrUsage, text, Forms)
+}
+
+func parseURL(text string) (Endpoint, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		// The text of a url.Error repeats the URL, and with it a password.
+		var parseErr *url.Error
+		if errors.As(err, &parseErr) {
+			err = parseErr.Err
+		}
+		return Endpoint{}, fmt.Errorf("%w: the URL cannot be read: %w", transfer.ErrUsage, err)
+	}
+	if u.Hostname() == "" {
+		return Endpoint{}, fmt.Errorf("%w: the URL names no host: give https://host/admin", transfer.ErrUsage)
+	}
+	e := Endpoint{Kind: KindServer}
+	if u.User != nil {
+		e.Notes = append(e.Notes, "the user name and password in the URL are not used: a runner is opened with a transfer token")
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		e.Notes = append(e.Notes, "the query and the fragment of the URL are not used")
+	}
+	u.User, u.RawQuery, u.Fragment, u.RawFragment, u.ForceQuery = nil, "", "", "", false
+	u.Scheme = strings.ToLower(u.Scheme)
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	for _, suffix := range []string{"/transfer/runner/push", "/transfer/runner/pull", "/transfer/runner"} {
+		if base, found := strings.CutSuffix(path, suffix); found {
+			path = base
+			e.Notes = append(e.Notes, "the address of a runner ends in /admin; "+suffix+" is added by itself")
+			break
+		}
+	}
+	e.Location = u.Scheme + "://" + u.Host + path
+	return e, nil
+}
+
+func redactUserinfo(rest string) string {
+	authority, path, found := strings.Cut(strings.TrimPrefix(rest, "//"), "/")
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		authority = authority[at+1:]
+	}
+	authority, _, _ = strings.Cut(authority, "?")
+	if path, _, _ = strings.Cut(path, "?"); found {
+		path = "/" + path
+	}
+	return "//" + authority + path
+}
+
+func parsePath(text string) (Endpoint, error) {
+	info, err := os.Stat(text)
+	switch {
+	case err == nil && info.IsDir():
+		return parseFolder(text)
+	case archive.IsName(text):
+		return Endpoint{Kind: KindArchive, Location: filepath.Clean(text)}, nil
+	case strings.HasSuffix(strings.ToLower(text), ".tgz"):
+		return Endpoint{}, fmt.Errorf("%w: %q: Strapi's tools know archives by .tar.gz only; rename the file", transfer.ErrUsage, text)
+	case err == nil:
+		return Endpoint{}, fmt.Errorf("%w: %q is not an archive by its name, which must end in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, in lower case",
+			transfer.ErrUsage, text)
+	case strings.HasSuffix(text, "/") || strings.HasSuffix(text, string(filepath.Separator)):
+		return Endpoint{Kind: KindDirectory, Location: filepath.Clean(text)}, nil
+	case !strings.ContainsAny(text, `/\.`):
+		return Endpoint{}, fmt.Errorf("%w: there is no file called %q, and remotes known by name are not supported by this build; give %s",
+			transfer.ErrUsage, text, Forms)
+	}
+	return Endpoint{}, unknown(text)
+}
+
+func parseFolder(path string) (Endpoint, error) {
+	if _, err := os.Stat(filepath.Join(path, "metadata.json")); err == nil {
+		return Endpoint{Kind: KindDirectory, Location: filepath.Clean(path)}, nil
+	}
+	if isProject(path) {
+		return Endpoint{}, notInBuild("a Strapi project", insteadProject)
+	}
+	entries, err := os.ReadDir(path)
+	if err == nil && len(entries) == 0 {
+		return Endpoint{Kind: KindDirectory, Location: filepath.Clean(path)}, nil
+	}
+	return Endpoint{}, fmt.Errorf("%w: the folder %q holds no metadata.json and is not an unpacked export; dir:%s writes one there if it is empty",
+		transfer.ErrUsage, path, path)
+}
+
+// maxPackageFile bounds how much of a package.json is read.
+const maxPackageFile = 1 << 20
+
+// isProject reports whether the folder's package.json depends on Strapi.
+func isProject(path string) bool {
+	file, err := os.Open(filepath.Join(path, "package.json")) //nolint:gosec // the user named the folder
+	if err != nil {
+		return false
+	}
+	defer file.Close() //nolint:errcheck // only read
+	var pkg struct {
+		Dependencies    map[string]string `json:"dependencies"`
+		DevDependencies map[string]string `json:"devDependencies"`
+	}
+	if err := json.NewDecoder(io.LimitReader(file, maxPackageFile)).Decode(&pkg); err != nil {
+		return false
+	}
+	_, direct := pkg.Dependencies["@strapi/strapi"]
+	_, dev := pkg.DevDependencies["@strapi/strapi"]
+	return direct || dev
+}

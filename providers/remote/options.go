@@ -1,0 +1,66 @@
+package remote
+
+import (
+	"cmp"
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/transfer-runner/runner/dispatcher"
+)
+
+// Checksums says whether the SHA-256 of each file travels with it.
+type Checksums string
+
+// The choices. With ChecksumsOn, the default, checksums are in force if the peer knows them.
+const (
+	ChecksumsOn  Checksums = "on"
+	ChecksumsOff Checksums = "off"
+)
+
+// Options steer how a runner is reached and how long it is waited for. The zero value is fit for use.
+type Options struct {
+	Token  string      // sent as a bearer token, never part of an error or a log
+	Header http.Header // added to the upgrade request, for proxies in between
+	TLS    *tls.Config // nil is the system's authorities
+
+	// RetryMessageTimeout is how long an answer is waited for before the message is sent again, RetryMessageMaxRetries how
+	// often. Default 30 s and 5, as in Strapi's own client; negative
+	// retries count as none.
+	RetryMessageTimeout    time.Duration
+	RetryMessageMaxRetries int
+
+	// StallTimeout is how long the peer may owe us something without a byte moving. Default 5 min; negative
+	// waits for ever.
+	StallTimeout time.Duration
+
+	// PrepareTimeout is how long a server may take to clear what is replaced. Strapi deletes uploaded files one by one, which
+	// takes many minutes on cloud storage. Default 30 min. Commit may take as long.
+	PrepareTimeout time.Duration
+
+	// CloseTimeout bounds how long Close takes to say goodbye. Default 10 s.
+	CloseTimeout time.Duration
+
+	Checksums Checksums
+	Logger    *slog.Logger // nil discards
+}
+
+func (o Options) withDefaults() Options {
+	o.RetryMessageTimeout = cmp.Or(max(o.RetryMessageTimeout, 0), dispatcher.DefaultRetryMessageTimeout)
+	o.RetryMessageMaxRetries = cmp.Or(o.RetryMessageMaxRetries, dispatcher.DefaultRetryMessageMaxRetries)
+	o.StallTimeout = cmp.Or(o.StallTimeout, dispatcher.DefaultStallTimeout)
+	o.PrepareTimeout = cmp.Or(o.PrepareTimeout, 30*time.Minute)
+	o.CloseTimeout = cmp.Or(o.CloseTimeout, 10*time.Second)
+	o.Checksums = cmp.Or(o.Checksums, ChecksumsOn)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// patient returns the options of a call for which the server may work in silence for as long as total.
+func (o Options) patient(total time.Duration) dispatcher.CallOptions {
+	retries := max(o.RetryMessageMaxRetries, int(total/o.RetryMessageTimeout)-2, 1)
+	return dispatcher.CallOptions{MaxRetries: retries, NoStall: true}
+}

@@ -1,0 +1,227 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/transfer-runner/runner/dispatcher"
+	"github.com/transfer-runner/runner/protocol"
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// How much one message carries: the figures of Strapi's client since 5.43. maxAssetText is ours: it bounds messages that consist of
+// many empty files, whose bytes count nothing, or of the form for old servers, which is nearly four times as long.
+const (
+	maxBatchText   = 512 << 10
+	maxBatchItems  = 100
+	maxBatchAge    = 450 * time.Millisecond
+	maxAssetBytes  = 1 << 20
+	maxAssetText   = 6 << 20
+	assetChunkSize = 64 << 10
+
+	// maxRecord leaves room for the rest of the message.
+	maxRecord = protocol.MaxMessage - 4<<10
+)
+
+// step writes one stage. The next message is built while the server works on the one before.
+type step struct {
+	sess    *session
+	stage   transfer.Stage
+	started bool
+
+	data     []byte // the items of the next message: "[a,b"
+	items    int64  // complete ones in data
+	bytes    int    // of files in data
+	opened   time.Time
+	flight   *dispatcher.Pending
+	inFlight int64 // items that its answer acknowledges
+
+	refused      bool  // the server answered a message with an error
+	sent         int64 // items put into messages
+	acknowledged int64
+
+	chunk []byte // for reading files
+}
+
+// Write implements [transfer.Destination]. Schemas are not written: the server has its own, which have been compared.
+func (d *Destination) Write(ctx context.Context, batch transfer.Batch) error {
+	switch {
+	case d.failure != nil:
+		return d.failure
+	case d.phase != phaseWriting:
+		return fmt.Errorf("%w: write to %s before it has begun or after it has ended", transfer.ErrUsage, d.Name())
+	case ctx.Err() != nil:
+		return d.fail(context.Cause(ctx))
+	}
+	if err := d.enter(batch.Stage); err != nil {
+		return d.fail(err)
+	}
+	if batch.Stage == transfer.StageSchemas {
+		n := int64(len(batch.Records))
+		d.outcome.Acknowledged[batch.Stage] += n
+		d.outcome.Stored[batch.Stage] += n
+		return nil
+	}
+	if d.step == nil {
+		d.step = &step{sess: d.sess, stage: batch.Stage}
+	}
+	err := d.step.write(ctx, batch)
+	d.outcome.Acknowledged[batch.Stage] = d.step.acknowledged
+	if err == nil && batch.Last {
+		err = d.finishStep(ctx)
+	}
+	return d.fail(err)
+}
+
+// enter makes sure that a server is not sent a stage that it must refuse.
+func (d *Destination) enter(stage transfer.Stage) error {
+	at := slices.Index(transfer.Stages(), stage)
+	switch {
+	case at < d.passed:
+		return fmt.Errorf("%w: stage %s is over, or does not exist", transfer.ErrUsage, stage)
+	case d.step != nil && d.step.stage != stage && d.step.started:
+		return fmt.Errorf("%w: stage %s begins before the last of %s was written", transfer.ErrUsage, stage, d.step.stage)
+	case d.step != nil && d.step.stage != stage:
+		d.step = nil
+	}
+	d.passed = at
+	return nil
+}
+
+// finishStep ends the stage at the server and compares its account with ours. A stage without records is not mentioned at all.
+func (d *Destination) finishStep(ctx context.Context) error {
+	s := d.step
+	var stats *protocol.Stats
+	if s.started {
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		raw, err := s.sess.call(ctx, "end "+string(s.stage), stepRequest(protocol.VerbEnd, s.stage), dispatcher.CallOptions{NoStall: true})
+		if err != nil {
+			return err
+		}
+		result, err := protocol.ParseEndResult(raw)
+		if err != nil {
+			return explain("end "+string(s.stage), err)
+		}
+		stats = result.Stats
+	}
+	d.step = nil
+	d.passed++
+	d.swapped = d.swapped || s.started && s.stage == transfer.StageAssets
+	d.outcome.Acknowledged[s.stage], d.outcome.Stored[s.stage] = s.acknowledged, s.acknowledged
+	if stats == nil {
+		return nil
+	}
+	if s.stage == transfer.StageAssets {
+		// Not every version counts files. A failed one has been answered with an error before.
+		return nil
+	}
+	d.outcome.Acknowledged[s.stage], d.outcome.Stored[s.stage] = stats.Started, stats.Finished
+	if stats.Started != s.sent || stats.Finished != s.sent {
+		return fmt.Errorf("%w: Data missing: sent %d %s, received %d and saved %d %s; %s",
+			transfer.ErrDamaged, s.sent, s.stage, stats.Started, stats.Finished, s.stage, hintLog)
+	}
+	return nil
+}
+
+func (s *step) write(ctx context.Context, batch transfer.Batch) error {
+	for _, record := range batch.Records {
+		if record.Stage() != s.stage {
+			return fmt.Errorf("%w: a record of stage %s in a batch of %s", transfer.ErrUsage, record.Stage(), s.stage)
+		}
+		if err := s.start(ctx); err != nil {
+			return err
+		}
+		var err error
+		if asset, ok := record.(transfer.Asset); ok {
+			err = s.writeAsset(ctx, asset)
+		} else {
+			err = s.writeRecord(ctx, record)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if batch.Last {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+// start sends the stage's start before its first record.
+func (s *step) start(ctx context.Context) error {
+	if s.started {
+		return nil
+	}
+	_, err := s.sess.call(ctx, "start "+string(s.stage), stepRequest(protocol.VerbStart, s.stage), dispatcher.CallOptions{})
+	s.started = err == nil
+	return err
+}
+
+func (s *step) writeRecord(ctx context.Context, record transfer.Record) error {
+	if size := record.Size(); size > maxRecord {
+		return fmt.Errorf("%w: %s %s has %d bytes of JSON, and a server takes at most %d; shorten it, or leave its type out",
+			transfer.ErrUnwritable, s.stage, record.Key(), size, int64(maxRecord))
+	}
+	if s.items > 0 && (time.Since(s.opened) >= maxBatchAge || int64(len(s.data))+record.Size() > maxRecord) {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+	}
+	s.item()
+	s.data = record.AppendJSON(s.data)
+	s.items++
+	if len(s.data) >= maxBatchText || s.items >= maxBatchItems {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+// item begins another item in the message.
+func (s *step) item() {
+	if len(s.data) == 0 {
+		s.data = append(s.data, '[')
+		s.opened = time.Now()
+		return
+	}
+	s.data = append(s.data, ',')
+}
+
+// flush sends what has been gathered, after the message before has been answered.
+func (s *step) flush(ctx context.Context) error {
+	if len(s.data) == 0 {
+		return nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	req := stepRequest(protocol.VerbStream, s.stage)
+	req.TransferID, req.Data = s.sess.id, append(s.data, ']')
+	flight, err := s.sess.disp.Go(ctx, req, dispatcher.CallOptions{})
+	if err != nil {
+		return explain("stream "+string(s.stage), err)
+	}
+	s.flight, s.inFlight = flight, s.items
+	s.sent += s.items
+	s.data, s.items, s.bytes = req.Data[:0], 0, 0
+	return nil
+}
+
+// settle waits until the message under way has been answered.
+func (s *step) settle(ctx context.Context) error {
+	if s.flight == nil {
+		return nil
+	}
+	flight := s.flight
+	s.flight = nil
+	if _, err := flight.Wait(ctx); err != nil {
+		s.refused = answered(err)
+		return explain("stream "+string(s.stage), err)
+	}
+	s.acknowledged += s.inFlight
+	s.inFlight = 0
+	return nil
+}

@@ -1,0 +1,92 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+
+	"github.com/transfer-runner/runner/protocol"
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// writeAsset puts a file into messages, several of which it may span. A file that cannot be read to its end leaves the stage
+// without end, which a server must never be sent then.
+func (s *step) writeAsset(ctx context.Context, a transfer.Asset) (err error) {
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	body, err := a.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := body.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("close file %s: %w", a.Filename, closeErr)
+		}
+	}()
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Errorf("make a uuid: %w", err)
+	}
+	s.item()
+	s.data = protocol.AppendAssetStart(s.data, protocol.AssetStart{
+		ID: id.String(), Filename: a.Filename, Filepath: a.Filepath, Size: max(a.Length, 0), Metadata: a.Metadata,
+	})
+	if err := s.chunks(ctx, id.String(), body); err != nil {
+		return fmt.Errorf("send file %s: %w", a.Filename, err)
+	}
+	digest := ""
+	if s.sess.checksums {
+		digest = body.Digest()
+	}
+	s.item()
+	s.data = protocol.AppendAssetEnd(s.data, id.String(), digest)
+	s.items++
+	return s.flushAssets(ctx)
+}
+
+// chunks sends a file's content.
+func (s *step) chunks(ctx context.Context, id string, body io.Reader) error {
+	if s.chunk == nil {
+		s.chunk = make([]byte, assetChunkSize)
+	}
+	for {
+		n, err := fill(body, s.chunk)
+		if n > 0 {
+			s.item()
+			s.data = protocol.AppendAssetChunk(s.data, id, s.sess.encoding, s.chunk[:n])
+			s.bytes += n
+			if err := s.flushAssets(ctx); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+}
+
+// fill reads until buf is full or there is nothing more. Unlike [io.ReadFull] it does not give a short end the same error that
+// readers of compressed and of cut files give.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	return n, err
+}
+
+// flushAssets sends the message if it is long enough.
+func (s *step) flushAssets(ctx context.Context) error {
+	if s.bytes < maxAssetBytes && len(s.data) < maxAssetText {
+		return nil
+	}
+	return s.flush(ctx)
+}
