@@ -36,24 +36,26 @@ func (s sum) plus(o sum) sum {
 // appendCanonical appends a form of raw that two databases holding the same value agree on: members sorted, nulls left out, numbers
 // and strings in one spelling. Numbers keep all of their digits. drop names members to leave out at the top.
 func appendCanonical(dst []byte, raw jsontext.Value, drop func(name string) bool) ([]byte, error) {
-	switch raw.Kind() {
-	case '{':
+	kind := raw.Kind()
+	if kind == '{' {
 		return appendCanonicalObject(dst, raw, drop)
-	case '[':
-		dst = append(dst, '[')
-		err := eachElement(raw, func(_ int, item jsontext.Value) (err error) {
-			dst, err = appendCanonical(dst, item, nil)
-			dst = append(dst, ',')
-			return err
-		})
-		return append(dst, ']'), err
-	case '"':
+	}
+	if kind == '"' {
 		return appendCanonicalString(dst, raw)
-	case '0':
+	}
+	if kind == '0' {
 		return append(dst, canonicalNumber(string(raw))...), nil
-	default:
+	}
+	if kind != '[' {
 		return append(dst, raw...), nil
 	}
+	dst = append(dst, '[')
+	err := eachElement(raw, func(_ int, item jsontext.Value) (err error) {
+		dst, err = appendCanonical(dst, item, nil)
+		dst = append(dst, ',')
+		return err
+	})
+	return append(dst, ']'), err
 }
 
 func appendCanonicalObject(dst []byte, raw jsontext.Value, drop func(string) bool) ([]byte, error) {

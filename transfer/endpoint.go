@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -145,12 +146,7 @@ type Plan struct {
 
 // Has reports whether the plan writes stage.
 func (p Plan) Has(stage Stage) bool {
-	for _, s := range p.Stages {
-		if s == stage {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.Stages, stage)
 }
 
 // Restore says what a destination deletes before it is filled, in the terms of Strapi's restore strategy.

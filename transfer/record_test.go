@@ -1,13 +1,12 @@
 package transfer_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"context"
 
 	"github.com/stretchr/testify/require"
 

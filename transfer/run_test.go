@@ -108,8 +108,8 @@ func TestRunComparesBeforeItTouchesAnything(t *testing.T) {
 		change(s)
 		return s
 	}
-	replace := func(stage transfer.Stage, i int, old, new string) func(*transfertest.Site) {
-		return func(s *transfertest.Site) { s.Records[stage][i] = strings.Replace(s.Records[stage][i], old, new, 1) }
+	replace := func(stage transfer.Stage, i int, from, to string) func(*transfertest.Site) {
+		return func(s *transfertest.Site) { s.Records[stage][i] = strings.Replace(s.Records[stage][i], from, to, 1) }
 	}
 	tests := map[string]struct {
 		destination *transfertest.Site

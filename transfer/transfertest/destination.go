@@ -36,6 +36,7 @@ func TestDestination(t *testing.T, open OpenDestination) {
 }
 
 func destinationKeeps(t *testing.T, open OpenDestination) {
+	t.Helper()
 	site := Sample()
 	dst, read := open(t)
 	fill(t, dst, site)
@@ -45,6 +46,7 @@ func destinationKeeps(t *testing.T, open OpenDestination) {
 }
 
 func destinationStages(t *testing.T, open OpenDestination) {
+	t.Helper()
 	dst, read := open(t)
 	before := read(t)
 	fill(t, dst, Sample())
@@ -53,6 +55,7 @@ func destinationStages(t *testing.T, open OpenDestination) {
 }
 
 func destinationDiscards(t *testing.T, open OpenDestination) {
+	t.Helper()
 	dst, read := open(t)
 	before := read(t)
 	fill(t, dst, Sample())
@@ -61,6 +64,7 @@ func destinationDiscards(t *testing.T, open OpenDestination) {
 }
 
 func destinationEmpty(t *testing.T, open OpenDestination) {
+	t.Helper()
 	site := Sample()
 	for _, stage := range transfer.Stages()[1:] {
 		delete(site.Records, stage)
@@ -74,6 +78,7 @@ func destinationEmpty(t *testing.T, open OpenDestination) {
 }
 
 func destinationDescribes(t *testing.T, open OpenDestination) {
+	t.Helper()
 	dst, read := open(t)
 	before := read(t)
 	d, err := dst.Describe(t.Context())
@@ -86,6 +91,7 @@ func destinationDescribes(t *testing.T, open OpenDestination) {
 }
 
 func destinationShortAsset(t *testing.T, open OpenDestination) {
+	t.Helper()
 	assetFails(t, open, transfer.Asset{
 		Filename: "short_1.bin", Length: 100, Metadata: []byte(`{"id":1}`),
 		Content: func(context.Context) (io.ReadCloser, error) {
@@ -97,6 +103,7 @@ func destinationShortAsset(t *testing.T, open OpenDestination) {
 var errDisk = errors.New("disk on fire")
 
 func destinationBrokenAsset(t *testing.T, open OpenDestination) {
+	t.Helper()
 	assetFails(t, open, transfer.Asset{
 		Filename: "broken_1.bin", Length: 1 << 20, Metadata: []byte(`{"id":1}`),
 		Content: func(context.Context) (io.ReadCloser, error) {
@@ -124,6 +131,7 @@ func assetFails(t *testing.T, open OpenDestination, a transfer.Asset, want error
 }
 
 func destinationUnknownLength(t *testing.T, open OpenDestination) {
+	t.Helper()
 	dst, read := open(t)
 	site := Sample()
 	begin(t, dst, site)
@@ -144,6 +152,7 @@ func destinationUnknownLength(t *testing.T, open OpenDestination) {
 }
 
 func destinationEvilNames(t *testing.T, open OpenDestination) {
+	t.Helper()
 	for _, name := range []string{"", ".", "..", "../x", "/etc/passwd", `a\b`, "a/b", "a\x00b", "a\nb"} {
 		a := transfer.Asset{Filename: name, Metadata: []byte(`{"id":1}`), Content: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(nil)), nil
@@ -153,6 +162,7 @@ func destinationEvilNames(t *testing.T, open OpenDestination) {
 }
 
 func destinationCancelled(t *testing.T, open OpenDestination) {
+	t.Helper()
 	dst, read := open(t)
 	before := read(t)
 	begin(t, dst, Sample())
@@ -169,6 +179,7 @@ func destinationCancelled(t *testing.T, open OpenDestination) {
 }
 
 func destinationClosesTwice(t *testing.T, open OpenDestination) {
+	t.Helper()
 	dst, read := open(t)
 	fill(t, dst, Sample())
 	require.NoError(t, dst.Commit(t.Context()))

@@ -18,11 +18,10 @@ type Memory struct {
 	// Plan is what Begin was given last.
 	Plan transfer.Plan
 
-	site    *Site // what readers see; nil before the first commit to an empty endpoint
-	staged  *Site
-	stage   int // index of the stage that Write is at
-	schemas transfer.Schemas
-	state   transfer.State
+	site   *Site // what readers see; nil before the first commit to an empty endpoint
+	staged *Site
+	stage  int // index of the stage that Write is at
+	state  transfer.State
 }
 
 var (

@@ -74,6 +74,7 @@ func (s *Site) sorted() []string {
 }
 
 func sourceDescribes(t *testing.T, open OpenSource) {
+	t.Helper()
 	site := Sample()
 	src := open(t, site)
 	d, err := src.Describe(t.Context())
@@ -88,6 +89,7 @@ func sourceDescribes(t *testing.T, open OpenSource) {
 }
 
 func sourceYields(t *testing.T, open OpenSource) {
+	t.Helper()
 	site := Sample()
 	src := open(t, site)
 	got := ReadSite(t, src)
@@ -99,12 +101,14 @@ func sourceYields(t *testing.T, open OpenSource) {
 }
 
 func sourceRepeats(t *testing.T, open OpenSource) {
+	t.Helper()
 	src := open(t, Sample())
 	require.Equal(t, ReadSite(t, src).Lines(), ReadSite(t, src).Lines())
 	require.NoError(t, src.Close())
 }
 
 func sourceContinues(t *testing.T, open OpenSource) {
+	t.Helper()
 	src := open(t, Sample())
 	for _, stage := range transfer.Stages() {
 		keys := readKeys(t, src, stage, 0)
@@ -127,6 +131,7 @@ func readKeys(t *testing.T, src transfer.Source, stage transfer.Stage, after tra
 }
 
 func sourceSkipsAssets(t *testing.T, open OpenSource) {
+	t.Helper()
 	site := Sample()
 	src := open(t, site)
 	var got []byte
@@ -150,6 +155,7 @@ func sourceSkipsAssets(t *testing.T, open OpenSource) {
 }
 
 func sourceEmptyStage(t *testing.T, open OpenSource) {
+	t.Helper()
 	site := Sample()
 	delete(site.Records, transfer.StageLinks)
 	delete(site.Records, transfer.StageConfiguration)
@@ -162,6 +168,7 @@ func sourceEmptyStage(t *testing.T, open OpenSource) {
 }
 
 func sourceBreak(t *testing.T, open OpenSource) {
+	t.Helper()
 	src := open(t, Sample())
 	for _, stage := range transfer.Stages() {
 		for _, err := range src.Read(t.Context(), stage, 0) {
@@ -176,10 +183,12 @@ func sourceBreak(t *testing.T, open OpenSource) {
 var errStop = errors.New("told to stop")
 
 func sourceCancelled(t *testing.T, open OpenSource) {
+	t.Helper()
 	src := open(t, Sample())
 	_, err := src.Describe(t.Context())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	var last error
 	n := 0
 	for _, err := range src.Read(ctx, transfer.StageEntities, 0) {
@@ -194,12 +203,14 @@ func sourceCancelled(t *testing.T, open OpenSource) {
 }
 
 func sourceClosesTwice(t *testing.T, open OpenSource) {
+	t.Helper()
 	src := open(t, Sample())
 	require.NoError(t, src.Close())
 	require.NoError(t, src.Close())
 }
 
 func sourceAnyOrder(t *testing.T, open OpenSource) {
+	t.Helper()
 	site := Sample()
 	src := open(t, site)
 	for _, stage := range slices.Backward(transfer.Stages()) {
