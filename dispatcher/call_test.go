@@ -310,3 +310,38 @@ func TestMessagesThatMeanNothingAreOverlooked(t *testing.T) {
 		require.Equal(t, int64(2), s.Stats().Ignored)
 	})
 }
+
+func TestBuffersOfGivenUpRequestsAreNotReusedTooEarly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := run(t, dispatcher.Options{Window: 2})
+		stuck := make(chan struct{})
+		s.conn.set(func(c *fakeConn) { c.stuck = stuck })
+		ctx, cancel := context.WithCancel(t.Context())
+		begin := func(ctx context.Context, id string) *dispatcher.Pending {
+			p, err := s.Go(ctx, stream(protocol.StageLinks, id, `["`+id+`"]`), dispatcher.CallOptions{})
+			require.NoError(t, err)
+			synctest.Wait()
+			return p
+		}
+		written, queued := begin(ctx, "written"), begin(ctx, "queued")
+		cancel()
+		for _, p := range []*dispatcher.Pending{written, queued} {
+			_, err := p.Wait(ctx)
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		begin(t.Context(), "third")
+		begin(t.Context(), "fourth")
+		close(stuck)
+		synctest.Wait()
+		require.Equal(t, []string{"written", "third", "fourth"}, s.conn.uuids())
+		for _, text := range s.conn.texts() {
+			require.Contains(t, text, `["`+uuidOf(text)+`"]`)
+		}
+		passes(31 * time.Second) // nor do the later ones share one
+		for _, text := range s.conn.texts() {
+			require.Contains(t, text, `["`+uuidOf(text)+`"]`)
+		}
+		require.Len(t, s.conn.texts(), 5)
+	})
+}

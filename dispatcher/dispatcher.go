@@ -39,14 +39,14 @@ type Dispatcher struct {
 
 // Stats counts what a [Dispatcher] has seen.
 type Stats struct {
-	Sent       int64 // requests, without resends
-	Resent     int64
-	Answered   int64
-	Unmatched  int64 // answers that nobody waits for: late, repeated or unknown
-	Ignored    int64 // messages that mean nothing to a client
-	Frames     int64 // without repeated ones
-	Repeated   int64 // frames that came again
-	Diagnostic int64
+	Sent        int64 // requests, without resends
+	Resent      int64
+	Answered    int64
+	Unmatched   int64 // answers that nobody waits for: late, repeated or unknown
+	Ignored     int64 // messages that mean nothing to a client
+	Frames      int64 // without repeated ones
+	Repeated    int64 // frames that came again
+	Diagnostics int64
 }
 
 // New returns a dispatcher for conn, which it owns from now on. It does nothing before [Dispatcher.Run].
@@ -98,7 +98,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		cancel(err)
 	}
 	if closeErr := d.conn.Close(); closeErr != nil {
-		d.log.Debug("close connection", slog.Any(keyError, closeErr))
+		d.log.DebugContext(ctx, "close connection", slog.Any(keyError, closeErr))
 	}
 	cancel(err)
 	_ = loops.Wait() // the loops report through fail
@@ -110,7 +110,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // Close ends the connection from this side: calls that are under way fail with [ErrClosed], what is queued is dropped, the peer
 // is told, and [Dispatcher.Run] returns nil. Whether the peer says goodbye or just drops the connection does not matter any
-// more. It does not wait for Run.
+// more. It does not wait for Run, which is what lets go of the connection and so must be called even after Close.
 func (d *Dispatcher) Close() { d.fail(ErrClosed) }
 
 // Stats returns the counts so far.

@@ -12,7 +12,7 @@ const (
 	// MaxUnacknowledgedFrames and MaxUnacknowledgedBytes are how much a peer may send without waiting for acknowledgement. A
 	// stock one sends a frame of about 1 MiB for each of at most four stages. The first frame may be of any size.
 	MaxUnacknowledgedFrames = 16
-	MaxUnacknowledgedBytes  = 128 << 20
+	MaxUnacknowledgedBytes  = 32 << 20
 	// MaxRememberedFrames is how many acknowledged frames are remembered, to recognise one that comes again.
 	MaxRememberedFrames = 16 << 10
 	// maxQueuedAcks is how many acknowledgements may wait to be written. Only a peer that repeats frames and reads nothing gets

@@ -20,10 +20,11 @@ const (
 
 // Options are the choices of a [Dispatcher]. The zero value is what a stock peer wants.
 type Options struct {
-	// RetryMessageTimeout is the time without an answer after which a request is sent again. Default 30 s.
+	// RetryMessageTimeout is the time without an answer after which a request is sent again. Default 30 s. While the request is
+	// known to be still on its way over a slow line, it is not sent again, and that time does not count.
 	RetryMessageTimeout time.Duration
 	// RetryMessageMaxRetries has the meaning that the reference gives it: a request is sent 1 + (N+1) times and has failed at
-	// (N+2) times the timeout, 210 s by default. Default 5; negative counts as 0.
+	// (N+2) times the timeout, 210 s by default. Default 5; negative counts as the reference's 0.
 	RetryMessageMaxRetries int
 	// Window is how many requests may be unanswered at a time. Default 1, the only value that a stock peer can bear: it
 	// remembers one answer.

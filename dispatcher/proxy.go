@@ -25,7 +25,7 @@ func findProxy(choose func(*http.Request) (*url.URL, error), u *url.URL) (*url.U
 		return nil, fmt.Errorf("%w: its address is no URL", ErrProxy)
 	}
 	if proxy == nil {
-		return nil, nil //nolint:nilnil // none is a proper answer
+		return nil, nil
 	}
 	switch proxy.Scheme {
 	case "http", "https":
@@ -79,7 +79,7 @@ func tunnel(ctx context.Context, conn net.Conn, proxy *url.URL, address string, 
 		return nil, fmt.Errorf("%w at %s: %w", ErrProxy, proxy.Host, err)
 	}
 	// Nothing can be left in this reader: whoever is behind the proxy does not speak first.
-	answer, err := http.ReadResponse(bufio.NewReader(conn), ask)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), ask) //nolint:bodyclose // what would be its body is the tunnel
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: read answer: %w", ErrProxy, proxy.Host, err)
 	}

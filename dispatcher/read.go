@@ -25,7 +25,7 @@ func (d *Dispatcher) readLoop(ctx context.Context) error {
 		switch {
 		case errors.Is(err, protocol.ErrIgnored):
 			d.count(func(s *Stats) { s.Ignored++ })
-			d.log.Debug("message ignored", slog.Any(keyError, err))
+			d.log.DebugContext(ctx, "message ignored", slog.Any(keyError, err))
 			continue
 		case err != nil:
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
@@ -41,7 +41,7 @@ func (d *Dispatcher) deliver(m protocol.ServerMessage, size int) error {
 	case m.Response != nil:
 		d.answer(m.Response)
 	case m.Diagnostic != nil:
-		d.count(func(s *Stats) { s.Diagnostic++ })
+		d.count(func(s *Stats) { s.Diagnostics++ })
 		d.tell(*m.Diagnostic)
 	case m.Frame != nil:
 		fresh, err := d.receive(m.Frame.UUID, size)

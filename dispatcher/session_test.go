@@ -64,7 +64,6 @@ func TestSessionOverLoopback(t *testing.T) {
 	require.Equal(t, dispatcher.Stats{Sent: 400, Answered: 400}, d.Stats())
 }
 
-// dispatchOverMisbehaviour says when a call ends whose peer misbehaves after it has read the request.
 func TestPeerThatGoesInTheMiddleOfACall(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -113,7 +113,7 @@ func TestWebSocketRefuses(t *testing.T) {
 }
 
 // TestAnnouncedLengthCostsNothing cannot run in parallel: it looks at the memory of the process.
-func TestAnnouncedLengthCostsNothing(t *testing.T) { //nolint:paralleltest // see above
+func TestAnnouncedLengthCostsNothing(t *testing.T) {
 	w := dial(t, serveFrames(t, "\x81\x7f\x00\x00\x00\x00\x06\x00\x00\x00{"), dispatcher.DialOptions{})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -184,7 +184,11 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	var err error
 	within(t, soon, func() { err = w.Write(t.Context(), make([]byte, 64<<20)) })
 	require.ErrorContains(t, err, "the peer took nothing for 100ms")
-	require.Less(t, w.Progress().Taken, int64(64<<20))
+	progress := w.Progress()
+	require.Less(t, progress.Offered, int64(64<<20))
+	if runtime.GOOS == "linux" {
+		require.Less(t, progress.Taken, progress.Offered, "what waits in this host's buffers has not arrived")
+	}
 	within(t, 5*time.Second, func() { require.NoError(t, w.Close()) })
 }
 

@@ -103,8 +103,7 @@ func parseURL(text string) (Endpoint, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		// The text of a url.Error repeats the URL, and with it a password.
-		var parseErr *url.Error
-		if errors.As(err, &parseErr) {
+		if parseErr, ok := errors.AsType[*url.Error](err); ok {
 			err = parseErr.Err
 		}
 		return Endpoint{}, fmt.Errorf("%w: the URL cannot be read: %w", transfer.ErrUsage, err)

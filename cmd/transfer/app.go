@@ -38,8 +38,9 @@ type opener interface {
 type terminal struct {
 	in, err bool
 	file    *os.File // where bars are drawn; nil where they are not
-	// secret reads a line without showing it.
-	secret func() (string, error)
+	// secret reads a line without showing it; restore shows what is typed again if it was left in between.
+	secret  func() (string, error)
+	restore func()
 }
 
 func newApp() *app {
@@ -49,9 +50,15 @@ func newApp() *app {
 	if a.terminal.err {
 		a.terminal.file = os.Stderr
 	}
+	if !a.terminal.in {
+		return a
+	}
 	a.terminal.secret = func() (string, error) {
 		text, err := term.ReadPassword(int(os.Stdin.Fd()))
 		return string(text), err
+	}
+	if before, err := term.GetState(int(os.Stdin.Fd())); err == nil {
+		a.terminal.restore = func() { _ = term.Restore(int(os.Stdin.Fd()), before) }
 	}
 	return a
 }

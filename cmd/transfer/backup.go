@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -29,6 +28,10 @@ func (m *move) prepareBackup(ctx context.Context) error {
 	if parsed.Remote() {
 		return fmt.Errorf("%w: --backup takes an archive or a folder on this machine", transfer.ErrUsage)
 	}
+	if !m.to.Remote() {
+		return fmt.Errorf("%w: --backup is for servers; a file or a folder on this machine is replaced only by a complete one, and can be copied",
+			transfer.ErrUsage)
+	}
 	if _, err := os.Lstat(parsed.Location); err == nil {
 		return fmt.Errorf("%w: --backup %s exists; give another name", transfer.ErrUsage, parsed)
 	}
@@ -36,7 +39,7 @@ func (m *move) prepareBackup(ctx context.Context) error {
 		return fmt.Errorf("%w: --backup %s is one side of the transfer", transfer.ErrUsage, parsed)
 	}
 	m.saved = &end{Endpoint: parsed}
-	return m.opts.keyFlags.apply(ctx, m.app, m.saved)
+	return m.opts.apply(ctx, m.app, m.saved)
 }
 
 // saveDestination copies the destination into the backup and proves the copy whole. The destination's own session is open meanwhile
@@ -67,15 +70,15 @@ func (m *move) copyDestination(ctx context.Context) (report transfer.Report, err
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, ignoreAfter(err, src.Close())) }()
+	defer letGo(&err, src)
 	dst, err := m.open.OpenDestination(ctx, m.saved.Endpoint, m.saved.access)
 	if err != nil {
 		return report, err
 	}
-	report, err = transfer.Run(ctx, src, dst, transfer.Options{
+	defer letGo(&err, dst)
+	return transfer.Run(ctx, src, dst, transfer.Options{
 		Logger: m.app.log, Observe: func(e transfer.Event) { m.progress.observe("backup", e) },
 	})
-	return report, errors.Join(err, ignoreAfter(err, dst.Close()))
 }
 
 func (m *move) checkBackup(ctx context.Context) (err error) {
@@ -89,7 +92,7 @@ func (m *move) checkBackup(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ignoreAfter(err, src.Close())) }()
+	defer letGo(&err, src)
 	checker, ok := src.(transfer.Checker)
 	if !ok {
 		return fmt.Errorf("%s cannot be checked", m.saved)

@@ -25,10 +25,11 @@ func (c census) sum(counts func(uid string) bool) (n int64) {
 }
 
 const (
-	// censusTime is how long the rows of a destination are counted. Whoever waits for the plan waits for this.
-	censusTime = 4 * time.Second
-	// censusGrace is how long it may take to stop.
-	censusGrace = 6 * time.Second
+	// censusTime is how long the rows of a destination are counted. Whoever waits for the plan waits for this, and a Strapi server
+	// does little else meanwhile.
+	censusTime = 3 * time.Second
+	// censusGrace is how long the server may take to hand over what it is at.
+	censusGrace = 2 * time.Second
 )
 
 // errCensusTime ends a census for which the time is up.
@@ -39,6 +40,7 @@ var errCensusTime = errors.New("time is up")
 func (m *move) census(ctx context.Context) (c census) {
 	ctx, cancel := context.WithTimeoutCause(ctx, censusTime+censusGrace, errCensusTime)
 	defer cancel()
+	m.progress.observe("", transfer.Event{Kind: transfer.EventPhase, Time: m.app.now(), Item: "counting the destination"})
 	src, err := m.open.OpenSource(ctx, m.to.Endpoint, m.to.access)
 	if err != nil {
 		return census{}
@@ -53,9 +55,10 @@ func (m *move) census(ctx context.Context) (c census) {
 	for item, err := range src.Read(ctx, transfer.StageEntities, 0) {
 		if err != nil {
 			m.app.log.DebugContext(ctx, "count the destination", keyError, err)
-			return census{}
+			c.partial = errors.Is(context.Cause(ctx), errCensusTime) && len(c.byType) > 0
+			c.known = c.partial
+			return c
 		}
-		c.known = true
 		c.byType[item.Record.Group()]++
 		// Breaking out of the read, unlike an end of ctx, lets the source take its leave politely.
 		if m.app.now().After(deadline) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -96,14 +97,10 @@ func (d *demo) run(ctx context.Context, args ...string) {
 	if d.err != nil {
 		return
 	}
-	line := "$ transfer"
-	for _, arg := range args {
-		line += " " + arg
-	}
-	if _, d.err = fmt.Fprintln(d.app.out, line); d.err != nil {
+	if _, d.err = fmt.Fprintln(d.app.out, "$ transfer "+strings.Join(args, " ")); d.err != nil {
 		return
 	}
-	root := newRootCommand(d.app)
+	root := newRootCommand(d.app) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	d.err = root.ExecuteContext(ctx)
 }

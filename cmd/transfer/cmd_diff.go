@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -148,7 +147,7 @@ func (o *diffOptions) ends(ctx context.Context, a *app, c *console) ([2]*end, er
 		}
 		sides[i].access.Token = token
 	}
-	return sides, o.keyFlags.apply(ctx, a, sides[0], sides[1])
+	return sides, o.apply(ctx, a, sides[0], sides[1])
 }
 
 // compare reads both sides, one after the other: two servers may be one.
@@ -157,7 +156,7 @@ func (o *diffOptions) compare(ctx context.Context, a *app, c *console, sides [2]
 	var read [2]sideContent
 	for i, e := range sides {
 		var err error
-		if read[i], err = o.read(ctx, a, c, e, f); err != nil {
+		if read[i], err = o.read(ctx, a, c, e, f, string("AB"[i])); err != nil {
 			return result, fmt.Errorf("read %s: %w", e, err)
 		}
 		result.Versions[i] = read[i].described.Version
@@ -198,18 +197,18 @@ type sideContent struct {
 	digest    *transfer.Digest
 }
 
-func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f transfer.Filter) (side sideContent, err error) {
+func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f transfer.Filter, name string) (side sideContent, err error) {
 	src, err := a.openSource(ctx, c, e)
 	if err != nil {
 		return side, err
 	}
-	defer func() { err = errors.Join(err, ignoreAfter(err, src.Close())) }()
+	defer letGo(&err, src)
 	if side.described, err = src.Describe(ctx); err != nil || o.SchemasOnly {
 		return side, err
 	}
 	p := newProgress(a, c, outputOptions{Quiet: o.Quiet || o.JSON, Verbose: o.Verbose})
 	defer p.stop()
-	watched := observed{src, func(ev transfer.Event) { p.observe("", ev) }, a.now}
+	watched := observed{src, func(ev transfer.Event) { p.observe(name, ev) }, a.now}
 	if o.Content {
 		if side.digest, err = transfer.Collect(ctx, watched, f); err == nil {
 			side.counts = side.digest.Counts()
@@ -230,11 +229,12 @@ func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f tr
 }
 
 func (r diffResult) write(a *app) error {
+	p := page{w: a.out}
 	for _, d := range r.Schemas {
-		fmt.Fprintf(a.out, "schema: %s\n", d)
+		p.line("schema: %s", d)
 	}
 	if r.Versions[0] != r.Versions[1] {
-		fmt.Fprintf(a.out, "Strapi: %s and %s\n", orUnknown(r.Versions[0]), orUnknown(r.Versions[1]))
+		p.line("Strapi: %s and %s", orUnknown(r.Versions[0]), orUnknown(r.Versions[1]))
 	}
 	if r.Counts != nil {
 		t := table{numbers: 2}
@@ -246,17 +246,15 @@ func (r diffResult) write(a *app) error {
 			}
 			t.add(uid, formatCount(pair[0]), formatCount(pair[1]), mark)
 		}
-		if err := t.write(a.out); err != nil {
-			return err
-		}
+		p.table(t)
 	}
 	for _, line := range r.Content {
-		fmt.Fprintf(a.out, "content: %s\n", line)
+		p.line("content: %s", line)
 	}
 	if r.Same {
-		fmt.Fprintln(a.out, "the same")
+		p.line("the same")
 	}
-	return nil
+	return p.err
 }
 
 func orUnknown(version string) string {

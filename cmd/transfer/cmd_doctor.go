@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -71,8 +70,8 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions, address string) er
 		if err := newJSONLines(a.out).write(report); err != nil {
 			return err
 		}
-	} else {
-		writeExamination(a, report)
+	} else if err := writeExamination(a, report); err != nil {
+		return err
 	}
 	if report.Finding == nil {
 		return nil
@@ -100,22 +99,24 @@ func (o *doctorOptions) options(a *app) (doctor.Options, error) {
 	return doctor.Options{Token: token.Reveal(), Header: header, TLS: config, Timeout: o.Timeout.duration(), Logger: a.log}, nil
 }
 
-func writeExamination(a *app, r doctor.Report) {
+func writeExamination(a *app, r doctor.Report) error {
+	p := page{w: a.out}
 	for _, check := range r.Checks {
 		mark := "ok    "
 		if !check.OK {
 			mark = "FAILED"
 		}
-		fmt.Fprintf(a.out, "%s  %-12s %s\n", mark, check.Name, check.Detail)
+		p.line("%s  %-12s %s", mark, check.Name, check.Detail)
 	}
 	for _, note := range r.Notes {
-		fmt.Fprintf(a.out, "\nnote   %s\nfix    %s\n", note.Cause, note.Fix)
+		p.line("\n%s\n%s", wrap(note.Cause, "note   ", "       "), wrap(note.Fix, "fix    ", "       "))
 	}
 	if r.Finding == nil {
-		fmt.Fprintf(a.out, "\nnothing found: use %s\n", r.Runner)
-		return
+		p.line("\nnothing found: use %s", r.Runner)
+	} else {
+		p.line("\n%s\n%s", wrap(r.Finding.Cause, "cause  ", "       "), wrap(r.Finding.Fix, "fix    ", "       "))
 	}
-	fmt.Fprintf(a.out, "\ncause  %s\nfix    %s\n", r.Finding.Cause, r.Finding.Fix)
+	return p.err
 }
 
 // doctorError is the sentinel that a transfer would have ended with.

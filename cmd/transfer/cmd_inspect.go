@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,7 +72,7 @@ func runInspect(ctx context.Context, a *app, o *inspectOptions, text string) (er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ignoreAfter(err, src.Close())) }()
+	defer letGo(&err, src)
 	found, schemas, err := inspect(ctx, a, c, src, o)
 	if err != nil {
 		return fmt.Errorf("inspect %s: %w", e, err)

@@ -15,6 +15,9 @@ A token needs the scope "pull". It may be given by --from-token, --from-token-fi
 TRANSFER_FROM_TOKEN or STRAPI_TRANSFER_TOKEN; - reads it from standard input. On a terminal it is
 asked for.
 
+The passwords of encrypted archives come from --key, --key-file or TRANSFER_KEY. Options of
+"strapi transfer" and "strapi export" are understood.
+
 ` + exitHelp,
 		Example: `  transfer pull --from https://cms.example.org/admin --from-token-file token
   transfer pull --from https://cms.example.org/admin --to backup.tar.gz.age --recipient age1…

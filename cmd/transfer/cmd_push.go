@@ -11,9 +11,13 @@ func newPushCommand(a *app) *cobra.Command {
 server. What the destination held of the same parts is replaced. Before that the plan is shown and
 confirmed; without a terminal give --yes. --dry-run only shows the plan.
 
-A token needs the scope "push"; --backup, --verify and the counts in the plan need "pull" as well.
+A token needs the scope "push"; --backup, --verify and the numbers of rows at the destination that the
+plan shows when it is not confirmed by --yes need "pull" as well.
 It may be given by --to-token, --to-token-file, or the variables TRANSFER_TO_TOKEN or
 STRAPI_TRANSFER_TOKEN; - reads it from standard input. On a terminal it is asked for.
+
+For automation there are --json, --report FILE, and exit codes; where CI sets GITHUB_STEP_SUMMARY, a
+table is added to it. Options of "strapi transfer" and "strapi import" are understood.
 
 ` + exitHelp,
 		Example: `  transfer push --from backup.tar.gz --to https://staging.example.org/admin --dry-run

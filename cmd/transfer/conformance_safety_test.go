@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,4 +118,58 @@ func TestConformanceBackupAndVerify(t *testing.T) {
 	// An upload that no row knows is no content: no transfer carries it.
 	known := func(_ strapitest.Section, key string) bool { return !strings.HasPrefix(key, "only_here") }
 	requireSame(t, before.Filter(known), destination.Graph(t))
+}
+
+// A file that is gone from a server's disk is not passed over in silence.
+func TestConformanceMissingFile(t *testing.T) {
+	strapitest.Require(t)
+	t.Parallel()
+	source := newSite(t, strapitest.Options{Seed: true})
+	gone, err := filepath.Glob(source.Path("public", "uploads", "leaf_*.png"))
+	require.NoError(t, err)
+	require.Len(t, gone, 1)
+	require.NoError(t, os.Remove(gone[0]))
+	source.Start(t)
+
+	folder := t.TempDir()
+	pull := args([]string{"pull", "--to", filepath.Join(folder, "site.tar"), "--json"}, source.from())
+	refused := command{args: pull}.run(t)
+	require.Equal(t, 8, refused.code, refused.stdout+refused.stderr)
+	require.Contains(t, refused.stderr, filepath.Base(gone[0]))
+	requireEmptyFolder(t, folder)
+
+	allowed := command{args: args(pull, []string{"--allow-skipped", "10"})}.run(t)
+	require.Equal(t, 9, allowed.code, allowed.stderr)
+	require.Positive(t, allowed.summary(t).Report.SkippedRecords())
+}
+
+// An archive that is damaged or cannot be opened is found out before the destination is touched.
+func TestConformanceDamagedArchive(t *testing.T) {
+	strapitest.Require(t)
+	t.Parallel()
+	source := startSite(t, strapitest.Options{Seed: true})
+	want := source.Graph(t)
+	archive := filepath.Join(t.TempDir(), "site.tar.gz.enc")
+	must(t, []string{"pull", "--to", archive, "--key", archiveKey, "--json"}, source.from())
+	whole, err := os.ReadFile(archive)
+	require.NoError(t, err)
+	cut := filepath.Join(t.TempDir(), "cut.tar.gz.enc")
+	require.NoError(t, os.WriteFile(cut, whole[:len(whole)*2/3/16*16], 0o600))
+
+	for name, flags := range map[string][]string{
+		"a wrong key":     {"--from", archive, "--key", "not the key"},
+		"a cut archive":   {"--from", cut, "--key", archiveKey},
+		"a missing file":  {"--from", cut + ".tar"},
+		"no key, no tty":  {"--from", archive},
+		"a strange thing": {"--from", source.Path("package.json")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := command{args: args([]string{"push", "--yes", "--json"}, source.to(), flags)}.run(t)
+			require.NotZero(t, o.code)
+			t.Logf("exit code %d: %s", o.code, o.summary(t).Error)
+			require.Equal(t, transfer.StateUntouched, o.summary(t).DestinationState)
+		})
+	}
+	requireSame(t, want, source.Graph(t))
+	require.Empty(t, source.Backups(t))
 }

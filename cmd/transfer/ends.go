@@ -54,7 +54,7 @@ func (o *moveOptions) resolve(ctx context.Context, a *app, c *console, d directi
 	if (o.Key != "" || o.KeyFile != "" || len(o.Recipients) > 0) && !e.from.Encrypted() && !e.to.Encrypted() && o.Backup == "" {
 		return ends{}, fmt.Errorf("%w: a key is given and nothing is encrypted: an encrypted archive ends in .enc or .age", transfer.ErrUsage)
 	}
-	return e, o.keyFlags.apply(ctx, a, &e.from, &e.to)
+	return e, o.apply(ctx, a, &e.from, &e.to)
 }
 
 // complete sets the endpoints that have a default.

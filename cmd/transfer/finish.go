@@ -53,8 +53,7 @@ func (m *move) finish(report transfer.Report, err error) error {
 	case err != nil:
 		m.console.insist("transfer: %v", err)
 	}
-	var mismatch *transfer.MismatchError
-	if errors.As(err, &mismatch) {
+	if mismatch, ok := errors.AsType[*transfer.MismatchError](err); ok {
 		m.differences(mismatch.Differences)
 	}
 	switch {

@@ -46,7 +46,7 @@ func (k *keyFlags) apply(ctx context.Context, a *app, ends ...*end) error {
 		return err
 	}
 	for _, e := range ends {
-		if !e.Endpoint.Encrypted() {
+		if !e.Encrypted() {
 			continue
 		}
 		e.access.Recipients, e.access.Identities = k.Recipients, identities
@@ -54,7 +54,7 @@ func (k *keyFlags) apply(ctx context.Context, a *app, ends ...*end) error {
 			continue
 		}
 		if key == "" {
-			if key, err = a.askSecret(ctx, "key of "+e.Endpoint.String(), keyHint(e)); err != nil {
+			if key, err = a.askSecret(ctx, "key of "+e.String(), keyHint(e)); err != nil {
 				return err
 			}
 		}

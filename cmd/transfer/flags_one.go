@@ -50,7 +50,7 @@ func (r *readFlags) argument(ctx context.Context, a *app, c *console, text strin
 			return nil, err
 		}
 	}
-	return e, r.keyFlags.apply(ctx, a, e)
+	return e, r.apply(ctx, a, e)
 }
 
 // tokenNames are the variables that a token is looked for in.

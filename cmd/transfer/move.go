@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/transfer"
@@ -114,7 +116,7 @@ func (m *move) transfer(ctx context.Context) (report transfer.Report, err error)
 	if err != nil {
 		return report, &transfer.Error{Side: transfer.FromSource, Op: "open", Err: err}
 	}
-	defer func() { err = errors.Join(err, ignoreAfter(err, src.Close())) }()
+	defer letGo(&err, src)
 	dst, err := m.open.OpenDestination(ctx, m.to.Endpoint, m.to.access)
 	if err != nil {
 		return report, &transfer.Error{Side: transfer.FromDestination, Op: "open", Err: err}
@@ -125,7 +127,7 @@ func (m *move) transfer(ctx context.Context) (report transfer.Report, err error)
 	opts.Observe = func(e transfer.Event) { m.progress.observe("", e) }
 	report, err = transfer.Run(ctx, src, dst, opts)
 	// Only now, by letting go of what was not committed, the destination gets into its final state.
-	err = errors.Join(err, ignoreAfter(err, dst.Close()))
+	letGo(&err, dst)
 	if s, ok := dst.(transfer.Stater); ok {
 		report.State = s.State()
 	}
@@ -153,18 +155,18 @@ func totals(ctx context.Context, src transfer.Source) map[transfer.Stage]transfe
 	return out
 }
 
-// ignoreAfter drops the error of letting go when something more telling has gone wrong before.
-func ignoreAfter(before, closing error) error {
-	if before != nil {
-		return nil
+// letGo closes an endpoint. Its error counts unless something more telling has gone wrong before.
+func letGo(err *error, c io.Closer) {
+	if closing := c.Close(); *err == nil {
+		*err = closing
 	}
-	return closing
 }
 
 // confirm shows the plan, asks, and saves the destination if a backup is wished for. The engine calls it before anything is changed.
 func (m *move) confirm(ctx context.Context, review transfer.Review) error {
+	plan := m.describePlan(ctx, review)
 	m.progress.stop()
-	m.showPlan(m.describePlan(ctx, review))
+	m.showPlan(plan)
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -201,17 +203,10 @@ func describeEnd(e providers.Endpoint, d transfer.Description) string {
 	if !d.CreatedAt.IsZero() && !e.Remote() {
 		known = append(known, "of "+d.CreatedAt.Local().Format("2006-01-02 15:04"))
 	}
-	for i, k := range known {
-		if i == 0 {
-			text += " (" + k
-		} else {
-			text += ", " + k
-		}
+	if len(known) == 0 {
+		return text
 	}
-	if len(known) > 0 {
-		text += ")"
-	}
-	return text
+	return text + " (" + strings.Join(known, ", ") + ")"
 }
 
 // hasStage reports whether a stage is part of the plan.

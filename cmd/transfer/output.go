@@ -23,7 +23,7 @@ func (o *outputOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.Verbose, "verbose", false, "show every detail, and the log")
 }
 
-func (o outputOptions) validate() error {
+func (o *outputOptions) validate() error {
 	if o.Quiet && o.Verbose {
 		return fmt.Errorf("%w: --quiet and --verbose exclude each other", transfer.ErrUsage)
 	}

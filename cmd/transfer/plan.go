@@ -49,7 +49,9 @@ func (m *move) describePlan(ctx context.Context, review transfer.Review) planVie
 		p.Kept = nil
 	}
 	there := census{}
-	if m.to.Remote() && hasStage(review.Plan.Stages, transfer.StageEntities) {
+	// Counting costs the server time, so it is done only where somebody decides by the numbers.
+	decided := m.opts.Yes && !m.opts.DryRun
+	if m.to.Remote() && hasStage(review.Plan.Stages, transfer.StageEntities) && !decided {
 		there = m.census(ctx)
 	}
 	p.Parts = m.planParts(review, there)
@@ -103,7 +105,9 @@ func planTypes(review transfer.Review, there census) []planPart {
 	var parts []planPart
 	for _, uid := range slices.Sorted(maps.Keys(uids)) {
 		part := planPart{Name: uid, Action: actionReplaced}
-		if restore := review.Plan.Restore; slices.Contains(restore.Exclude, uid) || restore.Include != nil && !slices.Contains(restore.Include, uid) {
+		if review.Destination.Blank {
+			part.Action = actionWritten
+		} else if restore := review.Plan.Restore; slices.Contains(restore.Exclude, uid) || restore.Include != nil && !slices.Contains(restore.Include, uid) {
 			part.Action = actionKept
 		}
 		if here != nil {

@@ -19,7 +19,7 @@ func (a *app) confirm(ctx context.Context, question, hint string) error {
 	if !a.terminal.in {
 		return fmt.Errorf("%w: there is no terminal to ask on; %s", transfer.ErrRefused, hint)
 	}
-	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	a.tell("%s [y/N] ", question)
 	answer, err := a.await(ctx, func() (string, error) { return a.lines.ReadString('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -36,10 +36,13 @@ func (a *app) askSecret(ctx context.Context, what, hint string) (providers.Secre
 	if !a.terminal.in || a.terminal.secret == nil {
 		return "", fmt.Errorf("%w: the %s is missing; %s", transfer.ErrUsage, what, hint)
 	}
-	fmt.Fprintf(a.err, "%s: ", what)
+	a.tell("%s: ", what)
 	text, err := a.await(ctx, a.terminal.secret)
-	fmt.Fprintln(a.err)
+	a.tell("\n")
 	if err != nil {
+		if a.terminal.restore != nil {
+			a.terminal.restore()
+		}
 		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
 	text = strings.TrimSpace(text)
@@ -49,6 +52,9 @@ func (a *app) askSecret(ctx context.Context, what, hint string) (providers.Secre
 	a.secrets.add(text)
 	return providers.Secret(text), nil
 }
+
+// tell writes to standard error. Nothing can be done if that fails.
+func (a *app) tell(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format, args...) }
 
 // await runs a read that cannot be cancelled and stops waiting for it when ctx ends. The read then lives until the process ends,
 // which is what a Ctrl-C at a prompt leads to.
@@ -66,7 +72,6 @@ func (a *app) await(ctx context.Context, read func() (string, error)) (string, e
 	case got := <-answers:
 		return got.text, got.err
 	case <-ctx.Done():
-		fmt.Fprintln(a.err)
 		return "", context.Cause(ctx)
 	}
 }

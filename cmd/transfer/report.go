@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,13 +99,13 @@ func markdown(s summary) string {
 	return b.String()
 }
 
-func markdownStages(w io.Writer, stages []transfer.StageReport) {
-	fmt.Fprint(w, "| stage | read | sent | stored | excluded | skipped | size | time |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
+func markdownStages(b *strings.Builder, stages []transfer.StageReport) {
+	b.WriteString("| stage | read | sent | stored | excluded | skipped | size | time |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, s := range stages {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Stage, formatCount(s.Read), formatCount(s.Sent), formatCount(s.Stored),
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Stage, formatCount(s.Read), formatCount(s.Sent), formatCount(s.Stored),
 			formatCount(s.Excluded), formatCount(s.Skipped), formatBytes(s.Bytes), formatElapsed(s.Elapsed))
 	}
-	fmt.Fprintln(w)
+	b.WriteString("\n")
 }
 
 // cell makes text fit into a Markdown line.

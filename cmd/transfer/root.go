@@ -17,14 +17,13 @@ func run(ctx context.Context, a *app, args []string) int {
 	if note != "" {
 		_, _ = fmt.Fprintln(a.err, "note: "+note)
 	}
-	root := newRootCommand(a)
+	root := newRootCommand(a) //nolint:contextcheck // commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	var told reported
-	if !errors.As(err, &told) {
+	if _, told := errors.AsType[reported](err); !told {
 		_, _ = fmt.Fprintf(a.err, "transfer: %v\n", err)
 		if errors.Is(err, transfer.ErrUsage) {
 			_, _ = fmt.Fprintln(a.err, `Run "transfer --help" or "transfer COMMAND --help" for usage.`)

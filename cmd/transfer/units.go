@@ -140,4 +140,4 @@ func plural(n int64, one, many string) string {
 	return formatCount(n) + " " + many
 }
 
-func (s span) duration() time.Duration { return time.Duration(s) }
+func (s *span) duration() time.Duration { return time.Duration(*s) }

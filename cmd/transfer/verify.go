@@ -24,7 +24,7 @@ func (m *move) canVerify(ctx context.Context) (err error) {
 	src, err := m.open.OpenSource(ctx, m.to.Endpoint, m.to.access)
 	if err == nil {
 		_, err = src.Describe(ctx)
-		err = errors.Join(err, ignoreAfter(err, src.Close()))
+		letGo(&err, src)
 	}
 	if err != nil {
 		return fmt.Errorf("--verify must read the destination, which has not been changed: %w", err)
@@ -45,7 +45,7 @@ func (m *move) verify(ctx context.Context, sent *transfer.Digest) (err error) {
 	if err != nil {
 		return fmt.Errorf("verify the destination: %w", err)
 	}
-	defer func() { err = errors.Join(err, ignoreAfter(err, src.Close())) }()
+	defer letGo(&err, src)
 	observe := func(e transfer.Event) { m.progress.observe("verify", e) }
 	there, err := transfer.Collect(ctx, observed{src, observe, m.app.now}, m.engine.Filter)
 	m.progress.stop()

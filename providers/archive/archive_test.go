@@ -174,7 +174,7 @@ func TestAPassphraseOpensWhatItClosed(t *testing.T) {
 func TestAFormerArchiveStaysUntilCommit(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "site.tar.gz")
-	require.NoError(t, os.WriteFile(path, []byte("old"), 0o640)) //nolint:gosec // the mode is what is tested
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o640))
 	dst, err := archive.Create(path, archive.Options{})
 	require.NoError(t, err)
 	send(t, transfertest.NewMemory(transfertest.Sample()), dst)
@@ -281,10 +281,10 @@ func TestABodyIsVoidOnceTheNextRecordIsAskedFor(t *testing.T) {
 
 // A file of any size, and a part of any size, go through without being held.
 func TestMemoryStaysFlat(t *testing.T) {
-	for _, name := range []string{"site.tar", "site.tar.gz", "site.tar.gz.enc"} {
+	for _, name := range []string{"site.tar.gz", "site.tar.enc"} {
 		opts := forms(t)[name]
 		t.Run(name, func(t *testing.T) {
-			const size, records = 64 << 20, 20_000
+			const size, records = 32 << 20, 20_000
 			path := filepath.Join(t.TempDir(), name)
 			dst, err := archive.Create(path, opts)
 			require.NoError(t, err)
@@ -304,10 +304,10 @@ func TestMemoryStaysFlat(t *testing.T) {
 				require.NoError(t, dst.Write(t.Context(), transfer.Batch{Stage: transfer.StageAssets, Records: []transfer.Record{asset}, Last: true}))
 				require.NoError(t, dst.Commit(t.Context()))
 			})
-			require.Less(t, used, uint64(32<<20), "bytes allocated while writing 84 MB")
+			require.Less(t, used, uint64(32<<20), "bytes allocated while writing 52 MB")
 			src := open(t, path, opts)
 			used = allocated(func() { require.NoError(t, src.Check(t.Context())) })
-			require.Less(t, used, uint64(32<<20), "bytes allocated while checking 84 MB")
+			require.Less(t, used, uint64(16<<20), "bytes allocated while checking 52 MB")
 			used = allocated(func() {
 				for item, err := range src.Read(t.Context(), transfer.StageAssets, 0) {
 					require.NoError(t, err)
@@ -318,7 +318,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 					require.Equal(t, int64(size), n)
 				}
 			})
-			require.Less(t, used, uint64(8<<20), "bytes allocated while reading a file of 64 MiB")
+			require.Less(t, used, uint64(8<<20), "bytes allocated while reading a file of 32 MiB")
 		})
 	}
 }

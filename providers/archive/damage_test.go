@@ -43,7 +43,7 @@ func smallSite() *transfertest.Site {
 	for stage, records := range site.Records {
 		site.Records[stage] = records[:1]
 	}
-	site.Files = site.Files[:2]
+	site.Files = site.Files[:1]
 	return site
 }
 

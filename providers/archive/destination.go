@@ -65,7 +65,7 @@ func Create(path string, opts Options) (*Destination, error) {
 		if opts.Key == "" {
 			return nil, fmt.Errorf("%w: %s is to be encrypted: a key is needed (--key)", transfer.ErrUsage, path)
 		}
-		if d.block, err = stockCipher(opts.Key); err != nil {
+		if d.block, err = opts.stockCipher(); err != nil {
 			return nil, err
 		}
 	case cipherAge:

@@ -25,6 +25,13 @@ var (
 	errPadding  = errors.New("the encrypted text does not end with its padding")
 )
 
+func (o Options) stockCipher() (cipher.Block, error) {
+	if o.stock != nil {
+		return o.stock, nil
+	}
+	return stockCipher(o.Key)
+}
+
 // stockCipher returns the cipher that `strapi export` uses for a key.
 func stockCipher(key string) (cipher.Block, error) {
 	derived, err := scrypt.Key([]byte(key), nil, stockCost, stockBlock, stockParallel, stockKeySize)

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"compress/gzip"
+	"crypto/cipher"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -33,6 +34,9 @@ type Options struct {
 
 	// passphraseWork is the base-2 logarithm of the work that a passphrase costs; 0 is age's own.
 	passphraseWork int
+
+	// stock is the cipher that Key stands for, where it is known already.
+	stock cipher.Block
 }
 
 // ErrWrongKey marks an archive that a key does not open.

@@ -167,17 +167,23 @@ func (s *Source) pass(at mark) (*pass, error) {
 // seekable reports whether the tar lies open in the file.
 func (s *Source) seekable() bool { return s.form == form{} }
 
+// newBuffer is bufio.NewReaderSize, with no more memory than a small archive needs.
+func (s *Source) newBuffer(r io.Reader) *bufio.Reader {
+	const least = 4 << 10
+	return bufio.NewReaderSize(r, int(min(readBuffer, max(s.size, least))))
+}
+
 // unpack returns the tar from an offset on, which must be 0 unless the source is seekable.
 func (s *Source) unpack(from int64) (io.Reader, error) {
 	section := io.NewSectionReader(s.file, from, s.size-from)
 	if s.seekable() {
 		return section, nil
 	}
-	var r io.Reader = bufio.NewReaderSize(section, readBuffer)
+	var r io.Reader = s.newBuffer(section)
 	switch s.form.cipher {
 	case cipherNone:
 	case cipherStock:
-		decrypted := bufio.NewReaderSize(newECBReader(r, s.block), readBuffer)
+		decrypted := s.newBuffer(newECBReader(r, s.block))
 		if err := s.proveKey(decrypted); err != nil {
 			return nil, err
 		}
@@ -189,13 +195,13 @@ func (s *Source) unpack(from int64) (io.Reader, error) {
 		}
 	}
 	if !s.form.gzip {
-		return bufio.NewReaderSize(r, readBuffer), nil
+		return s.newBuffer(r), nil
 	}
 	unzipped, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("unpack gzip: %w", err)
 	}
-	return bufio.NewReaderSize(unzipped, readBuffer), nil
+	return s.newBuffer(unzipped), nil
 }
 
 // proveKey looks at the first decrypted bytes: the stock cipher has nothing by which a wrong key shows.

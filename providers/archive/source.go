@@ -64,7 +64,7 @@ func Open(path string, opts Options) (*Source, error) {
 		if opts.Key == "" {
 			return nil, fmt.Errorf("%w: %s is encrypted: its key is needed (--key)", transfer.ErrUsage, path)
 		}
-		if s.block, err = stockCipher(opts.Key); err != nil {
+		if s.block, err = opts.stockCipher(); err != nil {
 			return nil, err
 		}
 	case cipherAge:

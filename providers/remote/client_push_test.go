@@ -179,8 +179,8 @@ func TestClientStatement23Batches(t *testing.T) {
 	})
 	t.Run("at 450 ms", func(t *testing.T) {
 		t.Parallel()
-		items, _ := sizes(t, entities(3, 10), func() { <-time.After(300 * time.Millisecond) })
-		require.Equal(t, []int{2, 1}, items)
+		items, _ := sizes(t, entities(3, 10), func() { <-time.After(460 * time.Millisecond) })
+		require.Equal(t, []int{1, 1, 1}, items)
 	})
 	t.Run("assets at 1 MiB, spanning messages", func(t *testing.T) {
 		t.Parallel()

@@ -82,6 +82,10 @@ func (d *Destination) Describe(ctx context.Context) (transfer.Description, error
 		return blank, err
 	}
 	desc, err := sess.describe(ctx)
+	if final(err) {
+		sess.leave(ctx)
+		return blank, err
+	}
 	if goodbye := sess.conclude(); err == nil && goodbye != nil {
 		// The transaction may still be open there. The server should not be sent a second one.
 		err = goodbye

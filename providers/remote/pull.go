@@ -120,10 +120,15 @@ func (p *pull) refusal(a arrival) error {
 // connection is given up.
 func (s *Source) finish(ctx context.Context, p *pull) {
 	defer p.sess.inbox.close(p.id)
-	if p.done && !p.failed && ctx.Err() == nil {
-		return
-	}
-	if p.failed || ctx.Err() != nil || p.sess.lost() != nil || !p.giveUp(ctx) {
+	switch {
+	case p.failed && s.sess == p.sess:
+		// The server would not answer end any more, nor start the stage again. The rest it does.
+		s.sess = nil
+		if err := p.sess.conclude(); err != nil {
+			s.opts.Logger.DebugContext(ctx, "no leave taken after a failed stage", slog.String(keyError, err.Error()))
+		}
+	case p.done && ctx.Err() == nil:
+	case ctx.Err() != nil, p.sess.lost() != nil, !p.giveUp(ctx):
 		s.opts.Logger.DebugContext(ctx, "stage given up with its connection", slog.String(keyStage, string(p.stage)))
 		s.abandon(ctx)
 	}

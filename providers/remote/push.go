@@ -98,7 +98,7 @@ func (d *Destination) finishStep(ctx context.Context) error {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
-		raw, err := s.sess.call(ctx, "end "+string(s.stage), stepRequest(protocol.VerbEnd, s.stage), dispatcher.CallOptions{NoStall: true})
+		raw, err := s.sess.call(ctx, "end "+string(s.stage), stepRequest(protocol.VerbEnd, s.stage), dispatcher.CallOptions{})
 		if err != nil {
 			return err
 		}

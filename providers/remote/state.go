@@ -21,9 +21,14 @@ func (d *Destination) fail(err error) error {
 	var answer *protocol.Error
 	if errors.As(err, &answer) {
 		// A server that has given up, or does not know us any more, takes no rollback: it rolls back when the connection ends.
-		d.final = d.final || errors.Is(answer, protocol.ErrTerminated) || errors.Is(answer, protocol.ErrUnauthorized) || d.terminal()
+		d.final = d.final || final(answer) || d.terminal()
 	}
 	return err
+}
+
+// final reports whether a server takes nothing more after this error.
+func final(err error) bool {
+	return errors.Is(err, protocol.ErrTerminated) || errors.Is(err, protocol.ErrUnauthorized)
 }
 
 // terminal reports whether an error of the stage that is being written makes a server give up: since 5.53 a refused entity or link
@@ -116,9 +121,13 @@ func (d *Destination) Close() error {
 	case phaseCommitting:
 		sess.drop(ctx)
 	case phaseOpen:
+		d.phase, d.state = phaseClosed, transfer.StateUntouched
+		if d.final {
+			sess.leave(ctx)
+			return nil
+		}
 		// Nothing was changed. A transaction that has hardly begun is rolled back by some servers and not by others; committed,
 		// with nothing in it, by all.
-		d.phase, d.state = phaseClosed, transfer.StateUntouched
 		if err := sess.conclude(); err != nil {
 			d.diary.note(transfer.NoteInfo, "the server did not take leave: "+err.Error())
 		}

@@ -72,18 +72,17 @@ func (s *Survey) comparePart(line manifestLine) error {
 func (s *Survey) compareAsset(line manifestLine) error {
 	sum := s.assets.get(line.Asset)
 	switch {
-	case !sum.upload:
+	case !sum.is(hasUpload):
 		return fmt.Errorf("%w: the file %s is missing", transfer.ErrDamaged, shorten(line.Asset))
-	case sum.listed:
+	case sum.is(isListed):
 		return manifestError("%s is listed twice", shorten(line.Asset))
-	case sum.size != line.Bytes || sum.content.String() != line.SHA256:
+	case !strings.HasPrefix(line.SHA256, hex.EncodeToString(sum.content[:])):
 		return fmt.Errorf("%w: the file %s is not what was written, its digest differs", transfer.ErrDamaged, line.Asset)
 	case !strings.HasPrefix(line.Sidecar, hex.EncodeToString(sum.row[:])):
 		return fmt.Errorf("%w: the metadata of the file %s is not what was written, its digest differs", transfer.ErrDamaged, line.Asset)
 	}
-	sum.listed = true
-	s.assets.put(line.Asset, sum)
-	return nil
+	sum.state |= isListed
+	return s.assets.put(line.Asset, sum)
 }
 
 func (s *Survey) compareTotals(line manifestLine) error {

@@ -30,7 +30,7 @@ const (
 	// bytes and an extension.
 	MaxName = 1024
 
-	// MaxFiles is how many files an export may hold. What must be remembered of each is some 60 bytes, so that this is also
+	// MaxFiles is how many files an export may hold. What must be remembered of each is some 50 bytes, so that this is also
 	// the bound of the memory that a hostile export can take.
 	MaxFiles = 1_000_000
 )

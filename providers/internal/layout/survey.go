@@ -66,7 +66,10 @@ func NewSurvey(opts SurveyOptions) *Survey {
 		schemas: make(transfer.Schemas),
 		tallies: make(Tallies),
 		parts:   make(map[string]*surveyedPart),
-		assets:  assetIndex{seed: maphash.MakeSeed(), sums: make(map[uint64]assetSum), why: make(map[uint64]string)},
+		assets: assetIndex{
+			seed: maphash.MakeSeed(), sums: make(map[uint64]assetSum),
+			digests: make(map[uint64]Digest), why: make(map[uint64]string),
+		},
 		scratch: opts.Scratch,
 		lines:   NewLineBuffer(),
 		left:    opts.MaxSize,
@@ -90,10 +93,10 @@ func (s *Survey) Count(stage transfer.Stage) transfer.Count { return s.tallies.O
 // HasManifest reports whether the export carries counts and digests of its writer.
 func (s *Survey) HasManifest() bool { return s.manifest != nil }
 
-// AssetDigest returns the SHA-256 of an uploaded file in hex, "" if the file was not visited.
+// AssetDigest returns the SHA-256 of an uploaded file in hex, "" if the file was not visited or is one too many to remember.
 func (s *Survey) AssetDigest(asset string) string {
-	if sum := s.assets.get(asset); sum.upload {
-		return sum.content.String()
+	if digest, ok := s.assets.digests[maphash.String(s.assets.seed, asset)]; ok {
+		return digest.String()
 	}
 	return ""
 }

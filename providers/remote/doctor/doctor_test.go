@@ -11,7 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -75,7 +75,7 @@ func (s strapi) converse(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if s.speak != nil {
 		s.speak(c)
 		return
@@ -125,7 +125,7 @@ func hangUp(w http.ResponseWriter, _ *http.Request) bool {
 
 func quiet(h http.Handler) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	return s
 }
 
@@ -266,7 +266,7 @@ func TestSilentWebSocket(t *testing.T) {
 
 func TestAddressAndNetwork(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	closed := listener.Addr().String()
 	require.NoError(t, listener.Close())
@@ -306,7 +306,7 @@ func TestAddressAndNetwork(t *testing.T) {
 // raw serves connections with talk.
 func raw(t *testing.T, talk func(net.Conn)) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by the test
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan struct{})
 	go func() {
@@ -403,7 +403,7 @@ func certificate(t *testing.T, ip string, until time.Time) tls.Certificate {
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	declining := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { status(407)(w, nil) }))
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	gone := "http://" + listener.Addr().String()
 	require.NoError(t, listener.Close())

@@ -40,16 +40,11 @@ const (
 	OtherStatus      Problem = "unexpected-status"
 	OtherWebSocket   Problem = "other-websocket"
 	Silent           Problem = "silent"
-	SessionFails     Problem = "session"
 )
 
 // Refusal reports whether the problem is that the server refuses the token.
 func (p Problem) Refusal() bool {
-	switch p {
-	case BadToken, ExpiredToken, WrongScope:
-		return true
-	}
-	return false
+	return p == BadToken || p == ExpiredToken || p == WrongScope
 }
 
 // Slow reports whether the problem is that an answer did not come in time.

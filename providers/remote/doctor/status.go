@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -62,9 +63,7 @@ func (p *patient) get(ctx context.Context, base string, d protocol.Direction) (a
 	if err != nil {
 		return answer{}, err
 	}
-	for name, values := range p.opts.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, p.opts.Header)
 	client := http.Client{
 		Timeout:       p.opts.Timeout,
 		Transport:     &http.Transport{TLSClientConfig: p.opts.TLS, Proxy: p.opts.Proxy, DisableKeepAlives: true},

@@ -170,8 +170,7 @@ func hungUp(err error) bool {
 
 // detailOf is the innermost text of a request's error: the outer ones repeat the address.
 func detailOf(err error) string {
-	var request *url.Error
-	if errors.As(err, &request) {
+	if request, ok := errors.AsType[*url.Error](err); ok {
 		err = request.Err
 	}
 	return oneLine(err.Error())

@@ -1,0 +1,90 @@
+package providers_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/transfer-runner/runner/providers"
+	"github.com/transfer-runner/runner/transfer"
+)
+
+func TestRegistryOpensEachKind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := providers.New(providers.Config{})
+	for name, tt := range map[string]struct{ endpoint, kind string }{
+		"an archive": {filepath.Join(dir, "a.tar.gz"), "archive"},
+		"a folder":   {"dir:" + filepath.Join(dir, "folder"), "directory"},
+	} {
+		e, err := providers.Parse(tt.endpoint)
+		require.NoError(t, err, name)
+		dst, err := r.OpenDestination(t.Context(), e, providers.Access{})
+		require.NoError(t, err, name)
+		d, err := dst.Describe(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, tt.kind, d.Kind)
+		require.NoError(t, dst.Close())
+		_, err = r.OpenSource(t.Context(), e, providers.Access{})
+		require.Error(t, err, "%s that is not there", name)
+		require.ErrorIs(t, err, transfer.ErrUsage)
+	}
+	_, err := r.OpenSource(t.Context(), providers.Endpoint{Kind: "moon"}, providers.Access{})
+	require.ErrorIs(t, err, transfer.ErrUsage)
+	_, err = r.OpenDestination(t.Context(), providers.Endpoint{Kind: "moon"}, providers.Access{})
+	require.ErrorIs(t, err, transfer.ErrUsage)
+}
+
+func TestRegistryHandsTheKeyToTheArchive(t *testing.T) {
+	t.Parallel()
+	e, err := providers.Parse(filepath.Join(t.TempDir(), "a.tar.gz.enc"))
+	require.NoError(t, err)
+	require.True(t, e.Encrypted())
+	r := providers.New(providers.Config{})
+	_, err = r.OpenDestination(t.Context(), e, providers.Access{})
+	require.ErrorIs(t, err, transfer.ErrUsage)
+	require.ErrorContains(t, err, "--key")
+	dst, err := r.OpenDestination(t.Context(), e, providers.Access{Key: "some key"})
+	require.NoError(t, err)
+	require.NoError(t, dst.Close())
+}
+
+func TestRegistryFindsTheRunnerOfASiteOnce(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.Header.Get("Authorization") != "" {
+			t.Error("a probe must not carry the token")
+		}
+		if !strings.HasPrefix(r.URL.Path, "/admin/transfer/runner/") {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"data":null,"error":{"status":401,"name":"UnauthorizedError","message":"Missing or invalid credentials"}}`)
+	}))
+	t.Cleanup(server.Close)
+	var notes []string
+	r := providers.New(providers.Config{Note: func(message string) { notes = append(notes, message) }})
+	e, err := providers.Parse(server.URL)
+	require.NoError(t, err)
+	src, err := r.OpenSource(t.Context(), e, providers.Access{Token: "some-token"})
+	require.NoError(t, err)
+	require.NoError(t, src.Close())
+	before := asked.Load()
+	require.Positive(t, before)
+	dst, err := r.OpenDestination(t.Context(), e, providers.Access{Token: "some-token"})
+	require.NoError(t, err)
+	require.NoError(t, dst.Close())
+	require.Equal(t, before, asked.Load(), "it was found already")
+	require.Len(t, notes, 1)
+	require.Contains(t, notes[0], server.URL+"/admin")
+}
