@@ -141,7 +141,7 @@ func withinType(uid string, value any) any {
 				out[name] = withinType(uid, member)
 				continue
 			}
-			list = slices.DeleteFunc(slices.Clone(list), func(end any) bool { return !strings.HasPrefix(end.(string), uid+" ") })
+			list = slices.DeleteFunc(slices.Clone(list), func(end any) bool { return !strings.HasPrefix(fmt.Sprint(end), uid+" ") })
 			if len(list) > 0 {
 				out[name] = list
 			}
