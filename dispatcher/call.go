@@ -95,7 +95,7 @@ func (d *Dispatcher) enqueue(what string, req protocol.Request, opts CallOptions
 		d: d, uuid: req.UUID, what: what, began: time.Now(), noStall: opts.NoStall, done: make(chan struct{}),
 		frame: frame,
 		// A wait before each of the retries+1 resends, and one after the last.
-		retry: backoff.WithMaxRetries(backoff.NewConstantBackOff(timeout), uint64(retries)+2), //nolint:gosec // not negative
+		retry: backoff.WithMaxRetries(backoff.NewConstantBackOff(timeout), uint64(retries)+2),
 	}
 	p.wait = p.retry.NextBackOff()
 

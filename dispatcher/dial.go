@@ -125,7 +125,7 @@ func (e *discreetError) Unwrap() error { return e.error }
 func discreet(err error, header http.Header) error {
 	text := err.Error()
 	for _, values := range header {
-		for _, word := range strings.Fields(strings.Join(values, " ")) {
+		for word := range strings.FieldsSeq(strings.Join(values, " ")) {
 			if len(word) >= shortestSecret {
 				text = strings.ReplaceAll(text, word, "[struck out]")
 			}

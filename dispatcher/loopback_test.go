@@ -149,8 +149,7 @@ func runOver(t testing.TB, w *dispatcher.WebSocket, opts dispatcher.Options) (*d
 }
 
 func closeCode(err error) int {
-	var closed *websocket.CloseError
-	if errors.As(err, &closed) {
+	if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
 		return closed.Code
 	}
 	return 0

@@ -14,7 +14,7 @@ func unacknowledged(conn syscall.Conn) (n int) {
 		return 0
 	}
 	if err := raw.Control(func(fd uintptr) {
-		if held, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil { //nolint:gosec // a descriptor is an int
+		if held, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
 			n = held
 		}
 	}); err != nil {

@@ -101,8 +101,7 @@ func TestWebSocketRefuses(t *testing.T) {
 			}
 			defer cancel()
 			_, err := w.Read(ctx)
-			var closed *dispatcher.CloseError
-			if errors.As(test.want, &closed) {
+			if closed, ok := errors.AsType[*dispatcher.CloseError](test.want); ok {
 				require.ErrorAs(t, err, &closed)
 			} else {
 				require.ErrorIs(t, err, test.want)

@@ -90,8 +90,7 @@ func (r *rememberingIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 // ageReader decrypts r. Every piece is authenticated before it is handed on.
 func ageReader(r io.Reader, identities []age.Identity) (io.Reader, error) {
 	plain, err := age.Decrypt(r, identities...)
-	var mismatch *age.NoIdentityMatchError
-	if errors.As(err, &mismatch) {
+	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 		return nil, fmt.Errorf("%w: %w: none of the keys opens the archive", transfer.ErrAuth, ErrWrongKey)
 	}
 	return plain, err

@@ -154,7 +154,7 @@ func TestClientStatement05TakesLargeMessagesAndSendsNoneOverTheLimit(t *testing.
 		t.Skip("needs a few hundred megabytes")
 	}
 	site := transfertest.Sample()
-	big := `{"type":"api::article.article","id":1,"data":{"title":"` + strings.Repeat("x", 95<<20) + `"}}`
+	big := `{"type":"api::article.article","id":1,"data":{"title":"` + strings.Repeat("x", 24<<20) + `"}}`
 	site.Records[transfer.StageEntities] = []string{big}
 	keys, err := read(t.Context(), newRunner(t, site).source(remote.Options{}), transfer.StageEntities)
 	require.NoError(t, err)
@@ -226,7 +226,7 @@ func TestClientStatement08AnswersPingsAndSeesALostConnection(t *testing.T) {
 	t.Parallel()
 	t.Run("a ping is answered", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		pong := make(chan string, 1)
 		r.hook = func(c *wire, m message) bool {
 			c.conn.SetPongHandler(func(data string) error {
@@ -244,7 +244,7 @@ func TestClientStatement08AnswersPingsAndSeesALostConnection(t *testing.T) {
 	})
 	t.Run("the end of the connection after the last answer is normal", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		r.hook = func(c *wire, m message) bool {
 			if m.String() != "end" {
 				return false
@@ -254,7 +254,7 @@ func TestClientStatement08AnswersPingsAndSeesALostConnection(t *testing.T) {
 			return true
 		}
 		dst := r.destination(remote.Options{})
-		require.NoError(t, push(t, dst, transfertest.Sample()))
+		require.NoError(t, push(t, dst, small()))
 		require.NoError(t, dst.Close())
 		require.Equal(t, transfer.StateCommitted, dst.State())
 		require.Empty(t, notes(dst))
@@ -265,11 +265,11 @@ func TestClientStatement08AnswersPingsAndSeesALostConnection(t *testing.T) {
 		}
 		t.Run("lost instead of an answer to "+what, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, transfertest.Sample())
+			r := newRunner(t, small())
 			r.hook = on(what, func(c *wire, _ message) { c.drop() })
 			dst := r.destination(remote.Options{})
 			began := time.Now()
-			err := push(t, dst, transfertest.Sample())
+			err := push(t, dst, small())
 			require.ErrorIs(t, err, transfer.ErrConnection)
 			require.Less(t, time.Since(began), 10*time.Second, "well before a resend")
 			want := transfer.StateFilesGone
@@ -283,7 +283,7 @@ func TestClientStatement08AnswersPingsAndSeesALostConnection(t *testing.T) {
 	}
 	t.Run("lost while a frame is awaited", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		r.hook = on("ack", func(c *wire, _ message) { c.drop() })
 		_, err := read(t.Context(), r.source(remote.Options{}), transfer.StageEntities)
 		require.ErrorIs(t, err, transfer.ErrConnection)

@@ -216,7 +216,7 @@ func TestClientStatement24ComparesTheServersAccount(t *testing.T) {
 		} {
 			t.Run(stage+" "+stats, func(t *testing.T) {
 				t.Parallel()
-				r := newRunner(t, transfertest.Sample())
+				r := newRunner(t, small())
 				r.hook = on("end "+stage, func(c *wire, m message) {
 					n := c.counts[stage]
 					text := stats
@@ -226,7 +226,7 @@ func TestClientStatement24ComparesTheServersAccount(t *testing.T) {
 					c.answer(m, text)
 				})
 				dst := r.destination(remote.Options{})
-				err := push(t, dst, transfertest.Sample())
+				err := push(t, dst, small())
 				if ok {
 					require.NoError(t, err)
 					return
@@ -298,26 +298,26 @@ func TestClientStatement28RollsBackOnceThenClosesThenEnds(t *testing.T) {
 		}
 		t.Run("refused: "+what, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, transfertest.Sample())
+			r := newRunner(t, small())
 			r.hook = on(what, func(c *wire, m message) { c.fail(m, "no", "transfer") })
 			dst := r.destination(remote.Options{})
-			require.Error(t, push(t, dst, transfertest.Sample()))
+			require.Error(t, push(t, dst, small()))
 			require.NoError(t, dst.Close())
 			require.NoError(t, dst.Close())
 			flow := r.flow(1)
 			require.Equal(t, []string{"rollback", "close", "end"}, flow[len(flow)-3:])
 			require.Equal(t, 1, strings.Count(strings.Join(flow, ","), "rollback"))
 			require.Equal(t, transfer.StateFilesGone, dst.State())
-			require.Equal(t, transfertest.Sample().Lines(), r.current().Lines())
+			require.Equal(t, small().Lines(), r.current().Lines())
 		})
 	}
 	t.Run("a rollback that is not answered", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		r.hook = on("rollback", func(*wire, message) {})
 		opts := remote.Options{CloseTimeout: 100 * time.Millisecond}
 		dst := r.destination(opts)
-		plan := fullPlan(t, transfertest.Sample())
+		plan := fullPlan(t, small())
 		plan.Stages, plan.Restore.Assets = transfer.Stages()[:2], false
 		_, err := dst.Describe(t.Context())
 		require.NoError(t, err)
@@ -334,13 +334,13 @@ func TestClientStatement28RollsBackOnceThenClosesThenEnds(t *testing.T) {
 	})
 	t.Run("while a server prepares it is not asked to roll back", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		ctx, cancel := context.WithCancelCause(t.Context())
 		r.hook = on("beforeTransfer", func(*wire, message) { cancel(errBroken) })
 		dst := r.destination(remote.Options{})
 		_, err := dst.Describe(t.Context())
 		require.NoError(t, err)
-		_, err = dst.Begin(ctx, fullPlan(t, transfertest.Sample()))
+		_, err = dst.Begin(ctx, fullPlan(t, small()))
 		require.ErrorIs(t, err, errBroken)
 		require.NoError(t, dst.Close())
 		flow := r.flow(1)
@@ -380,10 +380,10 @@ func TestClientStatement29EndsRightAfterClose(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, transfertest.Sample())
+			r := newRunner(t, small())
 			r.hook = test.hook
 			dst := r.destination(remote.Options{})
-			err := push(t, dst, transfertest.Sample())
+			err := push(t, dst, small())
 			require.Equal(t, test.state != transfer.StateCommitted, err != nil, "%v", err)
 			if test.want != nil {
 				require.ErrorIs(t, err, test.want)
@@ -398,12 +398,10 @@ func TestClientStatement29EndsRightAfterClose(t *testing.T) {
 	}
 	t.Run("the answer to close never comes", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		r.hook = on("close", func(*wire, message) {})
-		opts := fast()
-		opts.PrepareTimeout = 50 * time.Millisecond
-		dst := r.destination(opts)
-		err := push(t, dst, transfertest.Sample())
+		dst := r.destination(remote.Options{RetryMessageTimeout: 300 * time.Millisecond, PrepareTimeout: time.Millisecond})
+		err := push(t, dst, small())
 		require.ErrorIs(t, err, transfer.ErrOutcomeUnknown)
 		require.NoError(t, dst.Close())
 		require.Equal(t, transfer.StateUnknown, dst.State())
@@ -422,15 +420,15 @@ func TestClientStatement30TakesATerminatedTransferAsFinal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, transfertest.Sample())
+			r := newRunner(t, small())
 			r.hook = on(test.at, func(c *wire, m message) { c.fail(m, test.text, "transfer") })
 			dst := r.destination(remote.Options{})
-			err := push(t, dst, transfertest.Sample())
+			err := push(t, dst, small())
 			require.ErrorContains(t, err, test.text)
 			require.NoError(t, dst.Close())
 			flow := r.flow(1)
 			require.Equal(t, test.at, flow[len(flow)-1], "nothing is said after it")
-			require.Equal(t, transfertest.Sample().Lines(), r.current().Lines())
+			require.Equal(t, small().Lines(), r.current().Lines())
 		})
 	}
 }
@@ -440,12 +438,12 @@ func TestClientStatement31TakesAnExpiredTokenAsFinal(t *testing.T) {
 	for _, at := range []string{"beforeTransfer", "stream entities", "start assets", "end links", "close"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, transfertest.Sample())
+			r := newRunner(t, small())
 			r.hook = on(at, func(c *wire, m message) {
 				c.send(fmt.Sprintf(`{"uuid":%q,"data":null,"error":{"code":"UnauthorizedError","message":"Token expired","details":{}}}`, m.UUID))
 			})
 			dst := r.destination(remote.Options{})
-			err := push(t, dst, transfertest.Sample())
+			err := push(t, dst, small())
 			require.ErrorIs(t, err, transfer.ErrAuth)
 			require.NotErrorIs(t, err, transfer.ErrOutcomeUnknown)
 			require.NoError(t, dst.Close())
@@ -468,7 +466,7 @@ func TestClientStatement32WarnsThatFilesAreNotRestored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, transfertest.Sample())
+			r := newRunner(t, small())
 			r.hook = func(c *wire, m message) bool {
 				if m.String() == "beforeTransfer" {
 					c.diagnose("info", test.backup)
@@ -476,7 +474,7 @@ func TestClientStatement32WarnsThatFilesAreNotRestored(t *testing.T) {
 				return on(test.at, func(c *wire, m message) { c.fail(m, "no", "") })(c, m)
 			}
 			dst := r.destination(remote.Options{})
-			require.Error(t, push(t, dst, transfertest.Sample()))
+			require.Error(t, push(t, dst, small()))
 			require.Equal(t, transfer.StateFilesGone, dst.State())
 			got := notes(dst)
 			require.Contains(t, got, test.want)
@@ -487,7 +485,7 @@ func TestClientStatement32WarnsThatFilesAreNotRestored(t *testing.T) {
 	}
 	t.Run("not when files are kept", func(t *testing.T) {
 		t.Parallel()
-		r := newRunner(t, transfertest.Sample())
+		r := newRunner(t, small())
 		dst := r.destination(remote.Options{})
 		_, err := dst.Begin(t.Context(), transfer.Plan{Stages: transfer.Stages()[:2], Restore: transfer.Restore{}})
 		require.NoError(t, err)

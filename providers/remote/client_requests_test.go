@@ -78,7 +78,7 @@ func TestClientStatement10ResendsTheSameMessageAndGivesUp(t *testing.T) {
 		t.Parallel()
 		r := newRunner(t, transfertest.Sample())
 		r.hook = on("start assets", func(c *wire, m message) {
-			<-time.After(300 * time.Millisecond) // longer than any other message would be waited for
+			<-time.After(time.Second) // longer than any other message would be waited for
 			c.handle(m)
 		})
 		keys, err := read(t.Context(), r.source(fast()), transfer.StageAssets)
@@ -90,11 +90,11 @@ func TestClientStatement10ResendsTheSameMessageAndGivesUp(t *testing.T) {
 		t.Parallel()
 		r := newRunner(t, transfertest.Sample())
 		r.hook = on("beforeTransfer", func(c *wire, m message) {
-			<-time.After(600 * time.Millisecond)
+			<-time.After(time.Second)
 			c.handle(m)
 		})
 		opts := fast()
-		opts.StallTimeout = 300 * time.Millisecond
+		opts.StallTimeout = 500 * time.Millisecond
 		dst := r.destination(opts)
 		_, err := dst.Describe(t.Context())
 		require.NoError(t, err)

@@ -512,7 +512,16 @@ func (c *wire) next() {
 	c.send(fmt.Sprintf(`{"uuid":%q,"data":%s}`, c.awaiting, text))
 }
 
-// fast are options with which a test of resends and stalls takes milliseconds.
+// fast are options with which a message is given up after 0.7 s.
 func fast() remote.Options {
-	return remote.Options{RetryMessageTimeout: 20 * time.Millisecond, CloseTimeout: 200 * time.Millisecond, StallTimeout: 5 * time.Second}
+	return remote.Options{RetryMessageTimeout: 100 * time.Millisecond, CloseTimeout: 200 * time.Millisecond}
+}
+
+// small is the sample site with little in its files, for tests that go through it many times.
+func small() *transfertest.Site {
+	site := transfertest.Sample()
+	for i := range site.Files {
+		site.Files[i].Body = site.Files[i].Body[:min(len(site.Files[i].Body), 1000)]
+	}
+	return site
 }

@@ -22,7 +22,7 @@ func SyncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	f, err := os.Open(dir)
+	f, err := os.Open(dir) //nolint:gosec // the folder of a file that the user named
 	if err != nil {
 		return fmt.Errorf("sync folder: %w", err)
 	}
