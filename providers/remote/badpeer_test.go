@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/transfer-runner/runner/providers/remote"
@@ -42,42 +44,52 @@ func nonsense() map[string]func(c *wire, m message) {
 func TestNonsenseEndsInAClearError(t *testing.T) {
 	t.Parallel()
 	for name, say := range nonsense() {
-		for _, at := range []string{"init", "getSchemas", "start entities", "ack", "end entities"} {
-			t.Run("pull: "+name+" at "+at, func(t *testing.T) {
-				t.Parallel()
-				r := newRunner(t, small())
-				r.hook = on(at, say)
-				src := r.source(remote.Options{})
-				_, err := src.Describe(t.Context())
-				if err == nil {
-					_, err = read(t.Context(), src, transfer.StageEntities)
-				}
-				require.ErrorIs(t, err, transfer.ErrConnection)
-				require.NotContains(t, err.Error(), token)
-				require.NoError(t, src.Close())
-			})
-		}
-		for _, at := range []string{"init", "beforeTransfer", "stream entities", "end assets"} {
-			t.Run("push: "+name+" at "+at, func(t *testing.T) {
-				t.Parallel()
-				r := newRunner(t, small())
-				r.hook = on(at, say)
-				dst := r.destination(remote.Options{})
-				require.ErrorIs(t, push(t, dst, small()), transfer.ErrConnection)
-				require.NoError(t, dst.Close())
-				require.Equal(t, small().Lines(), r.current().Lines())
-			})
-		}
-		t.Run("push: "+name+" instead of the answer to the commit", func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRunner(t, small())
-			r.hook = on("close", say)
-			dst := r.destination(remote.Options{})
-			require.ErrorIs(t, push(t, dst, small()), transfer.ErrOutcomeUnknown)
-			require.NoError(t, dst.Close())
-			require.Equal(t, transfer.StateUnknown, dst.State())
+			var all sync.WaitGroup // each waits half a second for the peer's goodbye
+			for _, at := range []string{"init", "getSchemas", "start entities", "ack", "end entities"} {
+				all.Go(func() { pullMeets(t, at, say) })
+			}
+			for _, at := range []string{"init", "beforeTransfer", "stream entities", "end assets", "close"} {
+				all.Go(func() { pushMeets(t, at, say) })
+			}
+			all.Wait()
 		})
 	}
+}
+
+func pullMeets(t *testing.T, at string, say func(*wire, message)) {
+	t.Helper()
+	r := newRunner(t, small())
+	r.hook = on(at, say)
+	src := r.source(remote.Options{})
+	_, err := src.Describe(t.Context())
+	if err == nil {
+		_, err = read(t.Context(), src, transfer.StageEntities)
+	}
+	if assert.ErrorIs(t, err, transfer.ErrConnection, at) {
+		assert.NotContains(t, err.Error(), token)
+	}
+	assert.NoError(t, src.Close())
+}
+
+func pushMeets(t *testing.T, at string, say func(*wire, message)) {
+	t.Helper()
+	r := newRunner(t, small())
+	r.hook = on(at, say)
+	dst := r.destination(remote.Options{})
+	err := push(t, dst, small())
+	want, state := transfer.ErrConnection, transfer.StateFilesGone
+	switch at {
+	case "init":
+		state = transfer.StateUntouched
+	case "close":
+		want, state = transfer.ErrOutcomeUnknown, transfer.StateUnknown
+	}
+	assert.ErrorIs(t, err, want, at)
+	assert.NoError(t, dst.Close(), at)
+	assert.Equal(t, state, dst.State(), at)
+	assert.Equal(t, small().Lines(), r.current().Lines(), at)
 }
 
 func TestSilenceEndsInAClearError(t *testing.T) {
