@@ -68,6 +68,12 @@ type Accountant interface {
 	Outcome() Outcome
 }
 
+// Skipper is a [Source] that may have to leave out records that it should have, such as files that are gone from its disk.
+type Skipper interface {
+	// Skipped returns what was left out so far.
+	Skipped() []Skip
+}
+
 // Stater is an endpoint that knows in which state a failure leaves it.
 type Stater interface {
 	State() State
@@ -173,7 +179,8 @@ type State string
 const (
 	StateUntouched  State = "untouched"   // nothing was changed
 	StateRolledBack State = "rolled back" // the old content is in place
-	StateFilesGone  State = "files gone"  // the old rows are in place, uploaded files may not be
+	StateFilesGone  State = "files gone"  // the old rows are in place, uploaded files have been moved away or deleted
+	StateNewFiles   State = "new files"   // the old rows are in place, with the new files; the old files are deleted
 	StateCommitted  State = "committed"   // the new content is in place
 	StateUnknown    State = "unknown"     // the commit was sent and its answer lost
 	StateUncertain  State = "uncertain"   // the connection broke; the peer rolls back by itself

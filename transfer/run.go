@@ -214,8 +214,9 @@ func (r *run) move(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.settle(); err != nil {
-		return err
+	incomplete := r.settle()
+	if incomplete != nil && !r.oneWay() {
+		return incomplete
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -225,7 +226,7 @@ func (r *run) move(ctx context.Context) error {
 		return &Error{Side: FromDestination, Op: "commit", Err: err}
 	}
 	r.notes()
-	return nil
+	return incomplete
 }
 
 // settle decides, before the commit, whether what was skipped may be.
@@ -237,8 +238,16 @@ func (r *run) settle() error {
 		return nil
 	}
 	first := skips[slices.IndexFunc(skips, func(s Skip) bool { return !s.Allowed })]
-	return fmt.Errorf("%w: %d records could not be transferred, first %s %s: %s; accept it with --orphans skip or --allow-skipped %d",
+	return fmt.Errorf("%w: %d records could not be transferred, first %s %s: %s; accept it with --allow-skipped %d",
 		ErrDamaged, bad, first.Stage, firstOf(first.Examples), first.Reason, bad)
+}
+
+// oneWay reports whether the destination cannot be brought back: its old files are deleted, the new ones are in their place, and
+// a rollback would leave the old rows without files. Then all of the source but what it does not have itself is the better of two
+// bad outcomes; the error is returned after the commit all the same.
+func (r *run) oneWay() bool {
+	s, ok := r.dst.(Stater)
+	return ok && s.State() == StateNewFiles
 }
 
 func firstOf(list []string) string {
@@ -269,6 +278,9 @@ func (r *run) outcome() {
 // skips are the records that did not arrive, those that the destination left out included.
 func (r *run) skips() []Skip {
 	skips := r.skipped.list()
+	if s, ok := r.src.(Skipper); ok {
+		skips = append(skips, s.Skipped()...)
+	}
 	if a, ok := r.dst.(Accountant); ok {
 		for _, s := range a.Outcome().Skipped {
 			s.Allowed = s.Allowed || r.opts.Orphans == OrphansSkip && s.Stage == StageLinks

@@ -223,6 +223,47 @@ func TestRunFailsBeforeCommitWhenTheDestinationSkipped(t *testing.T) {
 	}
 }
 
+type lossySource struct{ *transfertest.Memory }
+
+func (lossySource) Skipped() []transfer.Skip {
+	return []transfer.Skip{{Stage: transfer.StageAssets, Reason: "gone from its disk", Count: 2, Examples: []string{"a.png"}}}
+}
+
+type swapped struct{ *transfertest.Memory }
+
+func (s swapped) State() transfer.State {
+	if state := s.Memory.State(); state != transfer.StateRolledBack {
+		return state
+	}
+	return transfer.StateNewFiles
+}
+
+func TestRunCountsWhatTheSourceLeftOut(t *testing.T) {
+	t.Parallel()
+	t.Run("it is not committed", func(t *testing.T) {
+		t.Parallel()
+		dst := transfertest.NewMemory(transfertest.Sample())
+		report, err := transfer.Run(t.Context(), lossySource{transfertest.NewMemory(transfertest.Sample())}, dst, transfer.Options{})
+		require.ErrorIs(t, err, transfer.ErrDamaged)
+		require.ErrorContains(t, err, "--allow-skipped 2")
+		require.EqualValues(t, 2, report.SkippedRecords())
+		require.Equal(t, transfer.StateRolledBack, report.State)
+	})
+	t.Run("unless a rollback would leave rows without files", func(t *testing.T) {
+		t.Parallel()
+		dst := transfertest.NewMemory(transfertest.Sample())
+		report, err := transfer.Run(t.Context(), lossySource{transfertest.NewMemory(transfertest.Sample())}, swapped{dst}, transfer.Options{})
+		require.ErrorIs(t, err, transfer.ErrDamaged)
+		require.Equal(t, transfer.StateCommitted, report.State)
+	})
+	t.Run("allowed", func(t *testing.T) {
+		t.Parallel()
+		dst := transfertest.NewMemory(transfertest.Sample())
+		_, err := transfer.Run(t.Context(), lossySource{transfertest.NewMemory(transfertest.Sample())}, dst, transfer.Options{AllowSkipped: 2})
+		require.NoError(t, err)
+	})
+}
+
 func TestRunFilters(t *testing.T) {
 	t.Parallel()
 	count := func(s *transfertest.Site) string {
