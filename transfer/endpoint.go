@@ -138,6 +138,10 @@ type Description struct {
 
 	// Blank marks a destination that takes any schema and any version, such as a new archive.
 	Blank bool `json:"-"`
+
+	// FilesNeedRows marks a destination that takes files only together with the rows of the media library, because it learns in
+	// the same transfer which row a file belongs to.
+	FilesNeedRows bool `json:"-"`
 }
 
 // Plan says what a transfer is going to replace.
@@ -153,6 +157,12 @@ type Plan struct {
 // Has reports whether the plan writes stage.
 func (p Plan) Has(stage Stage) bool {
 	return slices.Contains(p.Stages, stage)
+}
+
+// replaces reports whether rows of a content type are replaced.
+func (p Plan) replaces(uid string) bool {
+	r := p.Restore
+	return p.Has(StageEntities) && (r.Include == nil || slices.Contains(r.Include, uid)) && !slices.Contains(r.Exclude, uid)
 }
 
 // Restore says what a destination deletes before it is filled, in the terms of Strapi's restore strategy.

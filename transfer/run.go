@@ -91,6 +91,10 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}
 	r.makePlan()
+	if r.destination.FilesNeedRows && r.plan.Has(StageAssets) && !r.plan.replaces(typeUploadFile) {
+		return fmt.Errorf("%w: %s takes files only together with the rows of its media library, and would delete its own files before it "+
+			"refuses; move content and %s too, or leave the files out with --exclude files", ErrUsage, r.destination.Name, typeUploadFile)
+	}
 	if err := r.preflight(ctx); err != nil {
 		return err
 	}

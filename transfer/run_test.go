@@ -223,6 +223,31 @@ func TestRunFailsBeforeCommitWhenTheDestinationSkipped(t *testing.T) {
 	}
 }
 
+type needsRows struct{ *transfertest.Memory }
+
+func (n needsRows) Describe(ctx context.Context) (transfer.Description, error) {
+	d, err := n.Memory.Describe(ctx)
+	d.FilesNeedRows = true
+	return d, err
+}
+
+func TestRunRefusesFilesWithoutTheirRows(t *testing.T) {
+	t.Parallel()
+	for name, filter := range map[string]transfer.Filter{
+		"only files":      {Only: groups("files")},
+		"exclude content": {Exclude: groups("content")},
+		"other types":     {Only: groups("files", "content"), OnlyTypes: []string{"api::article.article"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dst := transfertest.NewMemory(transfertest.Sample())
+			_, err := transfer.Run(t.Context(), transfertest.NewMemory(transfertest.Sample()), needsRows{dst}, transfer.Options{Filter: filter, DryRun: true})
+			require.ErrorIs(t, err, transfer.ErrUsage)
+			require.ErrorContains(t, err, "--exclude files")
+		})
+	}
+}
+
 type lossySource struct{ *transfertest.Memory }
 
 func (lossySource) Skipped() []transfer.Skip {
