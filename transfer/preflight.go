@@ -24,9 +24,15 @@ func (r *run) preflight(ctx context.Context) error {
 		}
 	}
 	skips := r.skipped.list()
+	for _, s := range r.lacking() {
+		if s.Stage == StageLinks { // files are not read for a preflight
+			skips = append(skips, s)
+		}
+	}
 	if n := forbidden(skips); n > r.opts.AllowSkipped {
+		first := firstForbidden(skips)
 		return fmt.Errorf("%w: the source holds %d records that lead nowhere, first %s %s: %s; repair it, or leave them out with "+
-			"--orphans skip", ErrDamaged, n, skips[0].Stage, firstOf(skips[0].Examples), skips[0].Reason)
+			"--orphans skip", ErrDamaged, n, first.Stage, firstOf(first.Examples), first.Reason)
 	}
 	return nil
 }

@@ -241,7 +241,7 @@ func (r *run) settle() error {
 	if bad <= r.opts.AllowSkipped {
 		return nil
 	}
-	first := skips[slices.IndexFunc(skips, func(s Skip) bool { return !s.Allowed })]
+	first := firstForbidden(skips)
 	return fmt.Errorf("%w: %d records could not be transferred, first %s %s: %s; accept it with --allow-skipped %d",
 		ErrDamaged, bad, first.Stage, firstOf(first.Examples), first.Reason, bad)
 }
@@ -252,6 +252,11 @@ func (r *run) settle() error {
 func (r *run) oneWay() bool {
 	s, ok := r.dst.(Stater)
 	return ok && s.State() == StateNewFiles
+}
+
+// firstForbidden returns a skip that nobody allowed; there must be one.
+func firstForbidden(skips []Skip) Skip {
+	return skips[slices.IndexFunc(skips, func(s Skip) bool { return !s.Allowed })]
 }
 
 func firstOf(list []string) string {
@@ -281,10 +286,7 @@ func (r *run) outcome() {
 
 // skips are the records that did not arrive, those that the destination left out included.
 func (r *run) skips() []Skip {
-	skips := r.skipped.list()
-	if s, ok := r.src.(Skipper); ok {
-		skips = append(skips, s.Skipped()...)
-	}
+	skips := append(r.skipped.list(), r.lacking()...)
 	if a, ok := r.dst.(Accountant); ok {
 		for _, s := range a.Outcome().Skipped {
 			s.Allowed = s.Allowed || r.opts.Orphans == OrphansSkip && s.Stage == StageLinks
@@ -294,10 +296,40 @@ func (r *run) skips() []Skip {
 	return skips
 }
 
+// lacking is what the source left out itself. Links to rows that it does not have are of no use in a copy of it, where they are merely
+// worth a note: see excludedLinks.
+func (r *run) lacking() (skips []Skip) {
+	src, ok := r.src.(Skipper)
+	if !ok {
+		return nil
+	}
+	for _, s := range src.Skipped() {
+		if s.Stage == StageLinks && r.destination.Blank {
+			continue
+		}
+		s.Allowed = s.Allowed || r.opts.Orphans == OrphansSkip && s.Stage == StageLinks
+		skips = append(skips, s)
+	}
+	return skips
+}
+
+// excludedLinks are the links that lacking passes over.
+func (r *run) excludedLinks() (skips []Skip) {
+	if src, ok := r.src.(Skipper); ok && r.destination.Blank {
+		for _, s := range src.Skipped() {
+			if s.Stage == StageLinks {
+				s.Allowed = true
+				skips = append(skips, s)
+			}
+		}
+	}
+	return skips
+}
+
 func (r *run) finish(err error) Report {
 	r.outcome()
 	r.notes()
-	r.report.Skipped, r.report.Excluded = r.skips(), r.excluded.list()
+	r.report.Skipped, r.report.Excluded = r.skips(), append(r.excluded.list(), r.excludedLinks()...)
 	r.report.Elapsed = time.Since(r.started)
 	for _, name := range slices.Sorted(maps.Keys(r.fields)) {
 		r.note(NoteWarning, fmt.Sprintf("%s: %d values left out, the destination has no such field or must not get it", name, r.fields[name]))

@@ -254,6 +254,42 @@ func (lossySource) Skipped() []transfer.Skip {
 	return []transfer.Skip{{Stage: transfer.StageAssets, Reason: "gone from its disk", Count: 2, Examples: []string{"a.png"}}}
 }
 
+type danglingSource struct{ *transfertest.Memory }
+
+func (danglingSource) Skipped() []transfer.Skip {
+	return []transfer.Skip{{Stage: transfer.StageLinks, Reason: "leads nowhere", Count: 5, Examples: []string{"a -> b"}}}
+}
+
+func TestRunOnLinksThatTheSourceItselfOmits(t *testing.T) {
+	t.Parallel()
+	run := func(t *testing.T, dst transfer.Destination, opts transfer.Options) (transfer.Report, error) {
+		t.Helper()
+		return transfer.Run(t.Context(), danglingSource{transfertest.NewMemory(transfertest.Sample())}, dst, opts)
+	}
+	t.Run("found before anything is begun", func(t *testing.T) {
+		t.Parallel()
+		_, err := run(t, transfertest.FailAfter(transfertest.NewMemory(transfertest.Sample()), 0), transfer.Options{})
+		require.ErrorIs(t, err, transfer.ErrDamaged)
+		require.NotErrorIs(t, err, transfertest.ErrPlanted)
+		require.ErrorContains(t, err, "5 records")
+	})
+	t.Run("skipped when that is wished for", func(t *testing.T) {
+		t.Parallel()
+		report, err := run(t, transfertest.NewMemory(transfertest.Sample()), transfer.Options{Orphans: transfer.OrphansSkip})
+		require.NoError(t, err)
+		require.EqualValues(t, 5, report.SkippedRecords())
+	})
+	t.Run("no reason to refuse a copy", func(t *testing.T) {
+		t.Parallel()
+		dst := transfertest.NewMemory(nil)
+		dst.Blank = true
+		report, err := run(t, dst, transfer.Options{})
+		require.NoError(t, err)
+		require.Zero(t, report.SkippedRecords())
+		require.Len(t, report.Excluded, 1)
+	})
+}
+
 type swapped struct{ *transfertest.Memory }
 
 func (s swapped) State() transfer.State {

@@ -21,6 +21,8 @@ func (m *move) advice(state transfer.State) string {
 	case transfer.StateFilesGone:
 		return "rows rolled back; uploaded files may be missing. On the server's disk they are in public/uploads_backup_<time>: move them " +
 			"back to public/uploads. Files in cloud storage are deleted: " + back
+	case transfer.StateNewFiles:
+		return "rows rolled back, but the uploaded files are the new ones already and the old ones deleted: run the transfer again, or " + back
 	case transfer.StateCommitted:
 		return "holds the new content"
 	case transfer.StateUncertain:

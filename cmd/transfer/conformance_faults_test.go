@@ -85,7 +85,7 @@ func TestConformanceDestinationKilled(t *testing.T) {
 			}.run(t)
 			require.Equal(t, 6, o.code, o.stderr)
 			require.Less(t, o.elapsed, promptly)
-			require.Contains(t, []transfer.State{transfer.StateUncertain, transfer.StateFilesGone}, o.summary(t).DestinationState)
+			require.Contains(t, []transfer.State{transfer.StateUncertain, transfer.StateFilesGone, transfer.StateNewFiles}, o.summary(t).DestinationState)
 			require.NotEmpty(t, o.summary(t).Advice)
 
 			destination.Start(t)

@@ -131,6 +131,12 @@ func (m *move) transfer(ctx context.Context) (report transfer.Report, err error)
 	if s, ok := dst.(transfer.Stater); ok {
 		report.State = s.State()
 	}
+	if n, ok := dst.(transfer.Noter); ok {
+		for _, note := range n.Notes() {
+			report.Notes = append(report.Notes, note)
+			m.progress.observe("", transfer.Event{Kind: transfer.EventNote, Time: m.app.now(), Note: &note})
+		}
+	}
 	if report.DryRun && m.plan == nil {
 		m.showPlan(m.describePlan(ctx, transfer.Review{
 			Plan:   transfer.Plan{Source: report.Source, Stages: m.engine.Filter.Stages(), Restore: m.engine.Filter.Restore(report.Source.Schemas)},

@@ -375,6 +375,7 @@ func TestAfterAFailureOneLineSaysWhatTheDestinationHolds(t *testing.T) {
 	}{
 		"rolled back":       {write: transfer.ErrUnwritable, state: transfer.StateRolledBack, code: exitUnwritable, says: "destination: rolled back, the old content is in place"},
 		"files gone":        {write: transfer.ErrConnection, state: transfer.StateFilesGone, code: exitConnection, says: "public/uploads_backup_"},
+		"new files":         {write: transfer.ErrConnection, state: transfer.StateNewFiles, code: exitConnection, says: "the uploaded files are the new ones already"},
 		"files gone, saved": {write: transfer.ErrConnection, state: transfer.StateFilesGone, backup: true, code: exitConnection, says: "restore it with: transfer push --from "},
 		"broken off":        {write: transfer.ErrStalled, state: transfer.StateUncertain, code: exitStalled, says: "rolls back by itself"},
 		"unknown":           {commit: transfer.ErrOutcomeUnknown, state: transfer.StateUnknown, code: exitUnknown, says: "transfer diff --content " + cms + " " + staging},

@@ -25,7 +25,7 @@ func nonsense() map[string]func(c *wire, m message) {
 		"no JSON":                  func(c *wire, _ message) { c.send("hello") },
 		"JSON that is no object":   func(c *wire, _ message) { c.send("[1]") },
 		"half a message":           func(c *wire, m message) { c.send(`{"uuid":"` + m.UUID) },
-		"a message of bad UTF-8":   func(c *wire, m message) { c.raw(append([]byte{0x81, 4}, "\xff\xfe{}"...)) },
+		"a message of bad UTF-8":   func(c *wire, _ message) { c.raw(append([]byte{0x81, 4}, "\xff\xfe{}"...)) },
 		"an answer with two uuids": func(c *wire, m message) { c.send(fmt.Sprintf(`{"uuid":%q,"uuid":"x","data":null}`, m.UUID)) },
 		"very deep nesting": func(c *wire, m message) {
 			c.send(fmt.Sprintf(`{"uuid":%q,"data":%s}`, m.UUID, strings.Repeat("[", 1<<16)))

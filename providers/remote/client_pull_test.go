@@ -1,7 +1,6 @@
 package remote_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -492,7 +491,7 @@ func TestAFileIsVoidOnceTheSourceHasGoneOn(t *testing.T) {
 		kept = append(kept, found.Record.(transfer.Asset))
 	}
 	for _, a := range kept {
-		_, err := a.Content(context.Background())
+		_, err := a.Content(t.Context())
 		require.Error(t, err, a.Filename)
 		require.NotErrorIs(t, err, io.EOF)
 	}

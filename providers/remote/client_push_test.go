@@ -307,7 +307,7 @@ func TestClientStatement28RollsBackOnceThenClosesThenEnds(t *testing.T) {
 			flow := r.flow(1)
 			require.Equal(t, []string{"rollback", "close", "end"}, flow[len(flow)-3:])
 			require.Equal(t, 1, strings.Count(strings.Join(flow, ","), "rollback"))
-			require.Equal(t, transfer.StateFilesGone, dst.State())
+			require.Equal(t, filesAfter(what), dst.State())
 			require.Equal(t, small().Lines(), r.current().Lines())
 		})
 	}
@@ -360,10 +360,10 @@ func TestClientStatement29EndsRightAfterClose(t *testing.T) {
 		"in the good case": {state: transfer.StateCommitted, tail: []string{"close", "end"}},
 		"close is refused": {
 			hook:  on("close", func(c *wire, m message) { c.fail(m, "Invalid action", "transfer") }),
-			state: transfer.StateFilesGone, tail: []string{"end configuration", "close"},
+			state: transfer.StateNewFiles, tail: []string{"end configuration", "close"},
 		},
 		"the answer to close is lost": {
-			hook: on("close", func(c *wire, m message) {
+			hook: on("close", func(c *wire, _ message) {
 				c.commit()
 				c.drop()
 			}),
@@ -475,7 +475,7 @@ func TestClientStatement32WarnsThatFilesAreNotRestored(t *testing.T) {
 			}
 			dst := r.destination(remote.Options{})
 			require.Error(t, push(t, dst, small()))
-			require.Equal(t, transfer.StateFilesGone, dst.State())
+			require.Equal(t, filesAfter(test.at), dst.State())
 			got := notes(dst)
 			require.Contains(t, got, test.want)
 			require.NotContains(t, got, "/srv/site")

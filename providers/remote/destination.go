@@ -86,13 +86,14 @@ func (d *Destination) Describe(ctx context.Context) (transfer.Description, error
 		sess.leave(ctx)
 		return blank, err
 	}
-	if goodbye := sess.conclude(); err == nil && goodbye != nil {
+	if goodbye := sess.conclude(); err == nil && goodbye != nil { //nolint:contextcheck // taking leave has its own clock: ctx may have ended
 		// The transaction may still be open there. The server should not be sent a second one.
 		err = goodbye
 	}
 	if err != nil {
 		return blank, err
 	}
+	desc.FilesNeedRows = true
 	d.desc = &desc
 	return desc, nil
 }

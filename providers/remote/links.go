@@ -44,10 +44,7 @@ func (l *linkSkips) hear(text string) bool {
 		if strings.HasPrefix(m[3], "because") {
 			count = &l.unmapped
 		}
-		count.named++
-		if len(count.examples) < maxExamples {
-			count.examples = append(count.examples, m[1]+" -> "+m[2])
-		}
+		count.name(m[1] + " -> " + m[2])
 		return true
 	}
 	if m := skippedLinks.FindStringSubmatch(text); m != nil {
@@ -80,8 +77,16 @@ func (l *linkSkips) clone() linkSkips {
 	return c
 }
 
+// name counts one and keeps its name if there is room.
+func (c *skipCount) name(key string) {
+	c.named++
+	if len(c.examples) < maxExamples {
+		c.examples = append(c.examples, key)
+	}
+}
+
 // total is the number of links left out. Servers without a summary name each.
-func (c skipCount) total() int64 { return max(c.named, c.summed) }
+func (c *skipCount) total() int64 { return max(c.named, c.summed) }
 
 func (l *linkSkips) total() int64 { return l.unmapped.total() + l.foreignKey.total() }
 

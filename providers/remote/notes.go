@@ -41,6 +41,7 @@ type diary struct {
 	quiet   bool   // errors are of our own making
 	backup  string // name of the folder that holds the old uploads
 	links   linkSkips
+	omitted omissions
 }
 
 // hear takes a diagnostic. It is called by the reader of a connection and does not block.
@@ -56,7 +57,7 @@ func (d *diary) hear(diag protocol.Diagnostic) {
 		d.lastErr = text
 		d.add(transfer.NoteError, "the server reports: "+text)
 	case protocol.DiagnosticWarning:
-		if !d.links.hear(text) {
+		if !d.links.hear(text) && !d.omitted.hear(text) {
 			d.add(transfer.NoteWarning, "the server warns: "+text)
 		}
 	case protocol.DiagnosticInfo:
@@ -118,6 +119,19 @@ func (d *diary) skippedLinks() linkSkips {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.links.clone()
+}
+
+// reading is called before a stage is read: what was left out of an earlier read does not count twice.
+func (d *diary) reading(stage transfer.Stage) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.omitted.forget(stage)
+}
+
+func (d *diary) leftOut() []transfer.Skip {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.omitted.skips()
 }
 
 // clean makes a peer's text fit for one line of a terminal.

@@ -59,6 +59,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// silence is how long a server may leave pings unanswered. Strapi serialises the whole of a growing batch anew for each record, and
+// answers nothing meanwhile: on a slow machine a mebibyte of short links takes minutes. So it gets as long as for a stall; that a
+// connection is closed is noticed at once all the same.
+func (o Options) silence() time.Duration {
+	if o.StallTimeout < 0 {
+		return 24 * time.Hour
+	}
+	return max(o.StallTimeout, dispatcher.DefaultHeartbeatTimeout)
+}
+
 // patient returns the options of a call for which the server may work in silence for as long as total.
 func (o Options) patient(total time.Duration) dispatcher.CallOptions {
 	retries := max(o.RetryMessageMaxRetries, int(total/o.RetryMessageTimeout)-2, 1)

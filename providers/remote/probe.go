@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -60,9 +61,7 @@ func sounds(ctx context.Context, client *http.Client, base string, opts Options)
 	if err != nil {
 		return false
 	}
-	for name, values := range opts.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, opts.Header)
 	res, err := client.Do(req)
 	if err != nil {
 		return false

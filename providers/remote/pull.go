@@ -124,7 +124,7 @@ func (s *Source) finish(ctx context.Context, p *pull) {
 	case p.failed && s.sess == p.sess:
 		// The server would not answer end any more, nor start the stage again. The rest it does.
 		s.sess = nil
-		if err := p.sess.conclude(); err != nil {
+		if err := p.sess.conclude(); err != nil { //nolint:contextcheck // taking leave has its own clock: ctx may have ended
 			s.opts.Logger.DebugContext(ctx, "no leave taken after a failed stage", slog.String(keyError, err.Error()))
 		}
 	case p.done && ctx.Err() == nil:

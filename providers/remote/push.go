@@ -199,14 +199,15 @@ func (s *step) flush(ctx context.Context) error {
 		return err
 	}
 	req := stepRequest(protocol.VerbStream, s.stage)
-	req.TransferID, req.Data = s.sess.id, append(s.data, ']')
+	s.data = append(s.data, ']')
+	req.TransferID, req.Data = s.sess.id, s.data
 	flight, err := s.sess.disp.Go(ctx, req, dispatcher.CallOptions{})
 	if err != nil {
 		return explain("stream "+string(s.stage), err)
 	}
 	s.flight, s.inFlight = flight, s.items
 	s.sent += s.items
-	s.data, s.items, s.bytes = req.Data[:0], 0, 0
+	s.data, s.items, s.bytes = s.data[:0], 0, 0
 	return nil
 }
 

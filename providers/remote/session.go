@@ -75,6 +75,7 @@ func (s *session) run(ctx context.Context, conn *dispatcher.WebSocket) {
 		RetryMessageTimeout:    s.opts.RetryMessageTimeout,
 		RetryMessageMaxRetries: s.opts.RetryMessageMaxRetries,
 		StallTimeout:           s.opts.StallTimeout,
+		HeartbeatTimeout:       s.opts.silence(),
 		OnFrame:                func(f protocol.Frame) { s.inbox.deliver(f, s.diary.lastError()) },
 		OnDiagnostic:           s.diary.hear,
 		Logger:                 s.opts.Logger,

@@ -14,6 +14,7 @@ var (
 	_ transfer.Source  = (*Source)(nil)
 	_ transfer.Counter = (*Source)(nil)
 	_ transfer.Noter   = (*Source)(nil)
+	_ transfer.Skipper = (*Source)(nil)
 )
 
 // Source pulls from a runner. It connects when it is first asked for something, and again when the connection was lost between two
@@ -85,6 +86,7 @@ func (s *Source) abandon(ctx context.Context) {
 func (s *Source) Read(ctx context.Context, stage transfer.Stage, after transfer.Cursor) iter.Seq2[transfer.Item, error] {
 	return func(yield func(transfer.Item, error) bool) {
 		var err error
+		s.diary.reading(stage)
 		switch stage {
 		case transfer.StageSchemas:
 			err = s.readSchemas(ctx, after, yield)
@@ -125,6 +127,9 @@ func (s *Source) Count(_ context.Context, stage transfer.Stage) (transfer.Count,
 	}
 	return count, nil
 }
+
+// Skipped implements [transfer.Skipper]: what the server said that it lacks.
+func (s *Source) Skipped() []transfer.Skip { return s.diary.leftOut() }
 
 // Notes implements [transfer.Noter].
 func (s *Source) Notes() []transfer.Note { return s.diary.take() }

@@ -18,8 +18,7 @@ func (d *Destination) fail(err error) error {
 	if d.phase == phasePreparing || d.phase == phaseWriting {
 		d.warnFiles()
 	}
-	var answer *protocol.Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*protocol.Error](err); ok {
 		// A server that has given up, or does not know us any more, takes no rollback: it rolls back when the connection ends.
 		d.final = d.final || final(answer) || d.terminal()
 	}
@@ -63,6 +62,8 @@ func (d *Destination) State() transfer.State {
 // undone is the state after what was written has been discarded. told says that the server took part in that.
 func (d *Destination) undone(told bool) transfer.State {
 	switch {
+	case d.swapped:
+		return transfer.StateNewFiles
 	case d.plan.Restore.Assets:
 		return transfer.StateFilesGone
 	case told:
@@ -155,7 +156,7 @@ func (d *Destination) discard(ctx context.Context, sess *session) (told bool) {
 		sess.drop(ctx)
 		return false
 	}
-	if err := sess.conclude(); err != nil {
+	if err := sess.conclude(); err != nil { //nolint:contextcheck // taking leave has its own clock: ctx may have ended
 		d.diary.note(transfer.NoteInfo, "the server rolled back, but did not take leave: "+err.Error())
 	}
 	return true

@@ -89,8 +89,8 @@ func split(t *testing.T, data json.RawMessage) (items []json.RawMessage) {
 // truncated is how a recording abridges the content of a file.
 var truncated = regexp.MustCompile(`"[A-Za-z0-9+/]*<truncated base64: (\d+) chars>"`)
 
-// chunkOf makes up a chunk whose base64 has n characters.
-func chunkOf(n int) []byte { return bytes.Repeat([]byte{0xa5}, n/4*3) }
+// chunkOf makes up a chunk in the place of one whose base64 had n characters, much shorter so that replaying takes no time.
+func chunkOf(n int) []byte { return bytes.Repeat([]byte{0xa5}, min(n, 64)/4*3) }
 
 // summer makes up what was abridged, so that the checksums of a recording must be made up, too.
 type summer struct{ files map[string][]byte }
@@ -494,7 +494,8 @@ func TestAPullTakesWhatARealServerSends(t *testing.T) {
 	for i, m := range p.said {
 		require.Equal(t, fields(t, p.script[i].Raw), fields(t, m.Raw), m.String())
 	}
-	require.Contains(t, notes(src), "Media item 14", "a row whose file is missing")
+	require.Len(t, src.Skipped(), 1, "a row whose file is missing")
+	require.EqualValues(t, 1, src.Skipped()[0].Count)
 }
 
 // pulled counts what the recorded server sent.
