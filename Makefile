@@ -37,7 +37,7 @@ bench: ## run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 conformance: ## against real Strapi servers; needs Node, the first run installs Strapi into a cache
-	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./...
+	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./cmd/transfer ./transfer/transfertest/strapitest
 
 check: vet lint test tidy ## what must pass before a push
 
