@@ -33,8 +33,8 @@ tidy: ## fail if go.mod or go.sum are not tidy, or a module is not what go.sum s
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" .ci/fuzz "$(FUZZTIME)"
 
-bench: ## run all benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## run all benchmarks; with TRANSFER_CONFORMANCE=1 also those against the stock tools, which need Node
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 conformance: ## against real Strapi servers; needs Node, the first run installs Strapi into a cache
 	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./cmd/transfer ./transfer/transfertest/strapitest

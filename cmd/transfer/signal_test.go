@@ -55,11 +55,12 @@ func (d *deafRunner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *deafRunner) answer(req protocol.Request) json.RawMessage {
-	switch {
-	case req.Command == protocol.CommandInit:
+	switch req.Command {
+	case protocol.CommandInit:
 		return json.RawMessage(`{"transferID":"t","checksums":true,"assetEncoding":"base64"}`)
-	case req.Command == protocol.CommandEnd:
+	case protocol.CommandEnd:
 		return json.RawMessage(`{"ok":true}`)
+	case protocol.CommandStatus:
 	}
 	return nil
 }

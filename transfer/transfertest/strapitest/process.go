@@ -22,6 +22,9 @@ type Result struct {
 	Stderr   string
 	ExitCode int   // -1 when a signal ended it
 	Err      error // nil exactly when the command ran and exited with 0
+
+	Elapsed time.Duration
+	State   *os.ProcessState // tells what the process used; nil if it did not run
 }
 
 // err returns nil, or an error with the end of the output.
@@ -84,13 +87,15 @@ func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {
 func run(ctx context.Context, dir string, env []string, command ...string) Result {
 	var stdout, stderr bytes.Buffer
 	result := Result{Command: strings.Join(command, " "), ExitCode: -1}
+	started := time.Now()
 	process, err := startChild(ctx, dir, env, &stdout, &stderr, command...)
 	if err != nil {
 		result.Err = err
 		return result
 	}
 	result.Err = process.wait()
-	result.ExitCode = process.cmd.ProcessState.ExitCode()
+	result.Elapsed, result.State = time.Since(started), process.cmd.ProcessState
+	result.ExitCode = result.State.ExitCode()
 	result.Stdout, result.Stderr = stdout.String(), stderr.String()
 	if ctx.Err() != nil {
 		result.Err = errors.Join(result.Err, context.Cause(ctx))
