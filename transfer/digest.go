@@ -11,11 +11,12 @@ import (
 )
 
 // Digest is what two copies of a site have in common, whatever ids their databases gave the rows: entities by type, documentId,
-// locale and status; links between those; files by SHA-256; settings by key. It costs some 60 bytes of memory a row.
+// locale and status; links between those; files by SHA-256; settings by key. It costs some 200 bytes of
+// memory a row, and 100 for each of its components while it is collected.
 type Digest struct {
 	models   map[string]model
 	entities map[string]map[sum]content  // by type and identity
-	ids      map[string]map[Ref]sum      // the identity of each row and component instance
+	ids      map[string]map[int64]sum    // the identity of each row and component instance, by its number
 	links    map[string]map[string]edges // by type and field of the left side
 	assets   map[string]content
 	settings map[string]content
@@ -41,7 +42,7 @@ func NewDigest(schemas Schemas) (*Digest, error) {
 	return &Digest{
 		models:   models,
 		entities: make(map[string]map[sum]content),
-		ids:      make(map[string]map[Ref]sum),
+		ids:      make(map[string]map[int64]sum),
 		links:    make(map[string]map[string]edges),
 		assets:   make(map[string]content),
 		settings: make(map[string]content),
@@ -68,6 +69,7 @@ func Collect(ctx context.Context, src Source, filter Filter) (*Digest, error) {
 			}
 		}
 	}
+	d.forget()
 	return d, nil
 }
 
@@ -121,10 +123,12 @@ func (d *Digest) addEntity(e Entity) error {
 		name = e.Key()
 	}
 	at(d.entities, e.Type)[identity] = content{sumOf(text).plus(d.entities[e.Type][identity].sum), d.entities[e.Type][identity].count + 1, name}
-	at(d.ids, e.Type)[e.ID] = identity
+	if id, ok := e.ID.Int(); ok {
+		at(d.ids, e.Type)[id] = identity
+	}
 	return components(d.models, e.Type, e.Data, func(in instance) error {
-		if in.id != "" {
-			at(d.ids, in.uid)[in.id] = sumOf(identity[:], []byte(in.path))
+		if id, ok := in.id.Int(); ok {
+			at(d.ids, in.uid)[id] = sumOf(identity[:], []byte(in.path))
 		}
 		return nil
 	})
@@ -196,8 +200,10 @@ func (d *Digest) addLink(l Link) {
 }
 
 func (d *Digest) endSum(e End) sum {
-	if s, ok := d.ids[e.Type][e.Ref]; ok {
-		return s
+	if id, ok := e.Ref.Int(); ok {
+		if s, ok := d.ids[e.Type][id]; ok {
+			return s
+		}
 	}
 	return sumOf([]byte(e.Type), []byte(e.Ref)) // a documentId, or a row that was not read
 }
@@ -208,6 +214,9 @@ func (d *Digest) addAsset(name, sha256 string) {
 
 // selfWritten are the core-store values that a Strapi server changes by itself while it runs, on a timer that starts with it.
 func selfWritten(s Setting) bool { return s.Type == "core-store" && s.Name == "plugin_upload_metrics" }
+
+// forget lets go of what is needed only while records are added.
+func (d *Digest) forget() { d.ids = make(map[string]map[int64]sum) }
 
 func (d *Digest) addSetting(s Setting) error {
 	if selfWritten(s) {

@@ -218,6 +218,9 @@ func (r *run) move(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.report.Digest != nil {
+		r.report.Digest.forget()
+	}
 	incomplete := r.settle()
 	if incomplete != nil && !r.oneWay() {
 		return incomplete

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"filippo.io/age"
@@ -139,6 +140,7 @@ func (d *Destination) stack(file io.Writer) (io.Writer, error) {
 		push(newECBWriter(out, d.block))
 	case cipherAge:
 		w, err := age.Encrypt(out, d.recipients...)
+		debug.FreeOSMemory() // a passphrase takes a quarter of a gibibyte for a moment
 		if err != nil {
 			return nil, err
 		}
