@@ -5,4 +5,5 @@
 //	https://host/admin         a transfer runner: a Strapi server
 //	backup.tar[.gz][.enc|.age] an archive
 //	dir:PATH, ./export/        the same content unpacked
+//	vault:SITE[@SNAPSHOT]      a site in the local vault
 package providers

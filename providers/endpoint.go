@@ -14,13 +14,15 @@ const (
 	KindServer    Kind = "server"
 	KindArchive   Kind = "archive"
 	KindDirectory Kind = "directory"
+	KindVault     Kind = "vault"
 )
 
 // Endpoint is anything that content can come from or go to. Make one with [Parse].
 type Endpoint struct {
 	Kind Kind
 
-	// Location is the URL of a server without credentials, query and fragment, or the path of a file or folder.
+	// Location is the URL of a server without credentials, query and fragment, the path of a file or folder, or the site in a
+	// vault, with @ and a snapshot if one is named.
 	Location string
 
 	// Notes tell what was dropped or added while the endpoint was read.
@@ -29,14 +31,26 @@ type Endpoint struct {
 
 // String names the endpoint as a user may give it again, without secrets.
 func (e Endpoint) String() string {
-	if e.Kind == KindDirectory {
+	switch e.Kind {
+	case KindDirectory:
 		return "dir:" + e.Location
+	case KindVault:
+		return "vault:" + e.Location
+	case KindServer, KindArchive:
 	}
 	return e.Location
 }
 
 // Remote reports whether the endpoint is reached over the network.
 func (e Endpoint) Remote() bool { return e.Kind == KindServer }
+
+// Path is where on this machine the endpoint is, "" for a server and for a site in a vault.
+func (e Endpoint) Path() string {
+	if e.Kind == KindServer || e.Kind == KindVault {
+		return ""
+	}
+	return e.Location
+}
 
 // Host is the host and port of a server, "" for anything else.
 func (e Endpoint) Host() string {

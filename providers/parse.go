@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/transfer-runner/runner/providers/archive"
+	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -18,7 +19,8 @@ import (
 const maxEndpoint = 4096
 
 // Forms says in one line what an endpoint may look like.
-const Forms = "a server such as https://host/admin, an archive ending in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, or dir:PATH"
+const Forms = "a server such as https://host/admin, an archive ending in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, dir:PATH, " +
+	"or vault:SITE"
 
 // Parse reads an endpoint as users write it. It looks at the file system to tell an unpacked export from a Strapi project, and
 // opens nothing. Errors wrap [transfer.ErrUsage] and name the form to use instead; no error repeats a password.
@@ -78,7 +80,10 @@ func parseScheme(text, scheme, rest string) (Endpoint, error) {
 	case "postgres", "postgresql", "mysql", "mariadb", "sqlite":
 		return Endpoint{}, notInBuild("a database without its server", insteadProject)
 	case "vault":
-		return Endpoint{}, notInBuild("the vault", "use an archive such as backup.tar.gz, or dir:PATH")
+		if _, err := vault.ParseReference(rest); err != nil {
+			return Endpoint{}, fmt.Errorf("%s: %w", text, err)
+		}
+		return Endpoint{Kind: KindVault, Location: rest}, nil
 	}
 	if _, err := os.Stat(text); err == nil {
 		return parsePath(text)

@@ -16,6 +16,8 @@ import (
 type Config struct {
 	Logger *slog.Logger         // nil discards
 	Note   func(message string) // told what was corrected while an endpoint was opened; nil discards
+	Data   string               // the folder of the vault; "" is the user's own
+	Who    string               // told to others who want to write the same site of the vault meanwhile
 }
 
 // Registry opens endpoints. It may be used by several goroutines.
@@ -59,6 +61,8 @@ func (r *Registry) OpenSource(ctx context.Context, e Endpoint, a Access) (transf
 			return nil, err
 		}
 		return src, nil
+	case KindVault:
+		return r.openVaultSource(ctx, e)
 	}
 	return nil, fmt.Errorf("%w: nothing can be read from %q", transfer.ErrUsage, e.Kind)
 }
@@ -85,6 +89,8 @@ func (r *Registry) OpenDestination(ctx context.Context, e Endpoint, a Access) (t
 			return nil, err
 		}
 		return dst, nil
+	case KindVault:
+		return r.openVaultDestination(ctx, e)
 	}
 	return nil, fmt.Errorf("%w: nothing can be written to %q", transfer.ErrUsage, e.Kind)
 }
@@ -114,7 +120,7 @@ func (r *Registry) remoteOptions(a Access) remote.Options {
 	o := remote.Options{
 		Token: a.Token.Reveal(), Header: a.Header, TLS: a.TLS, Logger: r.config.Logger,
 		RetryMessageTimeout: a.RetryMessageTimeout, RetryMessageMaxRetries: a.RetryMessageMaxRetries,
-		StallTimeout: a.StallTimeout, PrepareTimeout: a.PrepareTimeout,
+		StallTimeout: a.StallTimeout, PrepareTimeout: a.PrepareTimeout, Offer: remote.Supported(),
 	}
 	if a.NoChecksums {
 		o.Checksums = remote.ChecksumsOff

@@ -13,13 +13,15 @@ import (
 
 	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/transfertest"
 )
 
 func TestRegistryOpensEachKind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	r := providers.New(providers.Config{})
+	r := providers.New(providers.Config{Data: filepath.Join(dir, "data")})
 	for name, tt := range map[string]struct{ endpoint, kind string }{
+		"a site":     {"vault:site", "vault"},
 		"an archive": {filepath.Join(dir, "a.tar.gz"), "archive"},
 		"a folder":   {"dir:" + filepath.Join(dir, "folder"), "directory"},
 	} {
@@ -39,6 +41,42 @@ func TestRegistryOpensEachKind(t *testing.T) {
 	require.ErrorIs(t, err, transfer.ErrUsage)
 	_, err = r.OpenDestination(t.Context(), providers.Endpoint{Kind: "moon"}, providers.Access{})
 	require.ErrorIs(t, err, transfer.ErrUsage)
+}
+
+func TestRegistryOpensTheVault(t *testing.T) {
+	t.Parallel()
+	r := providers.New(providers.Config{Data: filepath.Join(t.TempDir(), "data")})
+	site, err := providers.Parse("vault:site")
+	require.NoError(t, err)
+	require.Empty(t, site.Path())
+	require.Equal(t, "site", site.Label())
+	_, err = r.OpenSource(t.Context(), site, providers.Access{})
+	require.ErrorContains(t, err, "there is no vault")
+
+	memory := transfertest.NewMemory(transfertest.Sample())
+	dst, err := r.OpenDestination(t.Context(), site, providers.Access{})
+	require.NoError(t, err)
+	_, err = transfer.Run(t.Context(), memory, dst, transfer.Options{})
+	require.NoError(t, err)
+	require.NoError(t, dst.Close())
+	require.NoError(t, dst.Close())
+
+	src, err := r.OpenSource(t.Context(), site, providers.Access{})
+	require.NoError(t, err)
+	require.Implements(t, (*transfer.Checker)(nil), src)
+	require.Implements(t, (*transfer.Counter)(nil), src)
+	got := transfertest.ReadSite(t, src)
+	require.Equal(t, transfertest.Sample().Records[transfer.StageEntities], got.Records[transfer.StageEntities])
+	d, err := src.Describe(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, src.Close())
+	require.NoError(t, src.Close())
+
+	snapshot, err := providers.Parse(d.Name)
+	require.NoError(t, err)
+	_, err = r.OpenDestination(t.Context(), snapshot, providers.Access{})
+	require.ErrorIs(t, err, transfer.ErrUsage)
+	require.ErrorContains(t, err, "never changed")
 }
 
 func TestRegistryHandsTheKeyToTheArchive(t *testing.T) {
