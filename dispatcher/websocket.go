@@ -34,6 +34,9 @@ const (
 	// Close takes at most the sum of these: to say goodbye, and to hear it.
 	closeWriteTimeout = time.Second
 	closeWait         = 500 * time.Millisecond
+
+	// maxCloseReason is what a control frame has room for beside the code.
+	maxCloseReason = 123
 )
 
 // WebSocketOptions are the choices of a [WebSocket]. The zero value works.
@@ -43,6 +46,8 @@ type WebSocketOptions struct {
 	ReadLimit int64
 	// WriteTimeout is how long a write may wait for a peer that takes nothing. Default 2 min.
 	WriteTimeout time.Duration
+	// OnPong is told, from the reader, what an answered ping said: the text that [WebSocket.PingText] was given. It must not block.
+	OnPong func(text string)
 }
 
 func (o WebSocketOptions) withDefaults() WebSocketOptions {
@@ -80,8 +85,11 @@ func NewWebSocket(conn *websocket.Conn, opts WebSocketOptions) *WebSocket {
 	conn.SetReadLimit(w.opts.ReadLimit)
 	conn.EnableWriteCompression(false)
 	conn.SetPingHandler(w.handlePing)
-	conn.SetPongHandler(func(string) error {
+	conn.SetPongHandler(func(text string) error {
 		w.heard.Add(1)
+		if w.opts.OnPong != nil {
+			w.opts.OnPong(text)
+		}
 		return nil
 	})
 	conn.SetCloseHandler(func(code int, _ string) error {
@@ -205,14 +213,18 @@ func (w *WebSocket) writeMessage(message []byte) error {
 }
 
 // Ping implements [Conn].
-func (w *WebSocket) Ping(ctx context.Context) error {
+func (w *WebSocket) Ping(ctx context.Context) error { return w.PingText(ctx, "") }
+
+// PingText pings with a text, at most 125 bytes, that the peer repeats in its answer. A peer may answer only the last of several
+// pings.
+func (w *WebSocket) PingText(ctx context.Context, text string) error {
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = w.drop() })
 	defer stop()
 	w.writing.Lock()
-	err := w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(w.opts.WriteTimeout))
+	err := w.conn.WriteControl(websocket.PingMessage, []byte(text), time.Now().Add(w.opts.WriteTimeout))
 	w.writing.Unlock()
 	w.answerPing()
 	if err != nil && ctx.Err() != nil {
@@ -264,9 +276,12 @@ func (w *WebSocket) Progress() Progress {
 
 // Close implements [Conn]. While Read is at work it waits a moment for the peer's own goodbye, so that both sides know that
 // nothing was lost.
-func (w *WebSocket) Close() error {
+func (w *WebSocket) Close() error { return w.CloseWith(websocket.CloseNormalClosure, "") }
+
+// CloseWith is Close with a code of RFC 6455 and a reason, of which 123 bytes are sent. Only the first call of either counts.
+func (w *WebSocket) CloseWith(code int, reason string) error {
 	w.closing.Do(func() {
-		goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+		goodbye := websocket.FormatCloseMessage(code, strings.ToValidUTF8(reason[:min(len(reason), maxCloseReason)], ""))
 		err := w.conn.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(closeWriteTimeout))
 		if err == nil && w.reading.Load() {
 			timer := time.NewTimer(closeWait)

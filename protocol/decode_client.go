@@ -39,7 +39,7 @@ func ParseRequest(text []byte) (Request, error) {
 
 // clientEnvelope is what a client's message may consist of, as text.
 type clientEnvelope struct {
-	uuid, kind, typ, command, action, step, transferID, params, data json.RawMessage
+	uuid, kind, typ, command, action, step, transferID, seq, params, data json.RawMessage
 }
 
 func parseClientMessage(text []byte) (ClientMessage, error) {
@@ -86,6 +86,8 @@ func (e *clientEnvelope) field(name string) *json.RawMessage {
 		return &e.step
 	case "transferID":
 		return &e.transferID
+	case "seq":
+		return &e.seq
 	case "params":
 		return &e.params
 	case "data":
@@ -121,6 +123,9 @@ func (e *clientEnvelope) message() (ClientMessage, error) {
 		r.Kind, r.Data = Kind(text[3]), e.data
 		if r.Kind == KindStep {
 			r.Verb, r.Stage = Verb(text[4]), Stage(text[5])
+			if n, ok := asInt(e.seq); ok && n > 0 && r.Verb == VerbStream {
+				r.Seq = n
+			}
 		} else {
 			r.Action = Action(text[4])
 		}

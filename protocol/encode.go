@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 )
 
 // envelopeRoom is more than what an envelope adds to its data: names, ids and punctuation.
@@ -37,6 +38,10 @@ func (r Request) Append(dst []byte) []byte {
 	if r.TransferID != "" {
 		dst = append(dst, `,"transferID":`...)
 		dst = appendQuoted(dst, r.TransferID)
+	}
+	if r.Seq > 0 {
+		dst = append(dst, `,"seq":`...)
+		dst = strconv.AppendInt(dst, r.Seq, 10)
 	}
 	return append(dst, '}')
 }

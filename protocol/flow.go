@@ -28,6 +28,9 @@ type Flow struct {
 	// TransferID is the id that the answer to init named. Whoever sees it fills it in; an end with another id is refused.
 	TransferID string
 
+	// Schemas says that both sides have agreed on [ExtensionSchemas]. Whoever sees the answer to init sets it, too.
+	Schemas bool
+
 	active, bootstrapped, rolledBack, closed, terminal bool
 
 	at     step   // last step that was entered

@@ -19,10 +19,15 @@ func bit(stage Stage) stages {
 	case StageConfiguration:
 		return 8
 	case StageSchemas:
-		return 0
+		return 16
 	default:
 		return 0
 	}
+}
+
+// streams reports whether the stage has a stream.
+func (f *Flow) streams(stage Stage) bool {
+	return bit(stage) != 0 && (stage != StageSchemas || f.Schemas && f.Direction != Pull)
 }
 
 // step handles a step's start, stream or end.
@@ -61,7 +66,7 @@ func (f *Flow) start(stage Stage) *Error {
 	switch {
 	case f.open.has(stage):
 		return plain("Stream already created, something went wrong")
-	case bit(stage) == 0:
+	case !f.streams(stage):
 		return plain("Invalid transfer step, impossible to create a stream")
 	case !f.bootstrapped:
 		return notImported(stage)
@@ -93,7 +98,7 @@ func (f *Flow) end(stage Stage) *Error {
 	switch {
 	case lone && f.Rules == RulesClient:
 		return refuse(fmt.Sprintf("end of stage %s, which has not started", stage))
-	case lone && f.Rules == RulesServer && f.can(s) && bit(stage) != 0:
+	case lone && f.Rules == RulesServer && f.can(s) && f.streams(stage):
 		// Strapi's client ends every stage, also those that it had nothing for.
 		f.at = s
 		return nil
@@ -130,7 +135,7 @@ func (f *Flow) pullStart(stage Stage) *Error {
 	switch {
 	case f.open.has(stage):
 		return plain("Stream already created, something went wrong")
-	case bit(stage) == 0:
+	case !f.streams(stage):
 		return plain("Invalid transfer step, impossible to create a stream")
 	case !f.bootstrapped:
 		return notReady("Not able to stream " + string(stage))

@@ -87,6 +87,7 @@ type Request struct {
 	Stage      Stage           // of KindStep
 	Data       json.RawMessage // of VerbStream: an array, or null
 	TransferID string          // of TypeTransfer; absent when ""
+	Seq        int64           // of VerbStream under [ExtensionWindow]: 1 for the first of its stage; absent when 0
 }
 
 // Response answers the request with the same UUID.

@@ -20,6 +20,7 @@ type InitParams struct {
 	Checksums     bool         `json:"checksums,omitempty"`
 	AssetEncoding string       `json:"assetEncoding,omitempty"` // AssetEncodingBase64 or ""
 	Extensions    Extensions   `json:"extensions,omitzero"`
+	Source        *Metadata    `json:"source,omitempty"` // of a push with ExtensionSchemas: what the content comes from
 }
 
 // InitOptions say how a push treats what is there.
@@ -84,6 +85,10 @@ func ParseInitParams(raw json.RawMessage) (InitParams, error) {
 			}
 		case "extensions":
 			p.Extensions = ParseExtensions(value)
+		case "source":
+			if meta, err := ParseMetadata(value); err == nil {
+				p.Source = meta
+			}
 		}
 		return nil
 	})

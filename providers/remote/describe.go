@@ -20,7 +20,7 @@ const maxSchemas = 100_000
 
 // describe asks the server what it is.
 func (s *session) describe(ctx context.Context) (transfer.Description, error) {
-	d := transfer.Description{Kind: kind, Name: s.name}
+	d := transfer.Description{Kind: kind, Name: s.name, Blank: s.agreed.Schemas} // a server that has schemas of its own does not take ours
 	raw, err := s.action(ctx, protocol.ActionGetMetadata)
 	if err != nil {
 		return d, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/transfer"
@@ -47,6 +48,7 @@ type Destination struct {
 	step    *step // the stage that is being written
 	failure error // the first failure of the push; nothing is written after it
 	final   bool  // the server has given up the transfer: there is nobody left to roll back for us
+	ours    bool  // the server discards files with everything else
 	swapped bool  // the old files are deleted at the server
 	warned  bool  // that files are not restored
 	passed  int   // number of stages, in transfer order, that are over
@@ -93,7 +95,7 @@ func (d *Destination) Describe(ctx context.Context) (transfer.Description, error
 	if err != nil {
 		return blank, err
 	}
-	desc.FilesNeedRows = true
+	desc.FilesNeedRows = !sess.ours()
 	d.desc = &desc
 	return desc, nil
 }
@@ -112,7 +114,20 @@ func (d *Destination) initParams(restore transfer.Restore) protocol.InitParams {
 		Transfer:      protocol.Push,
 		Checksums:     d.opts.Checksums == ChecksumsOn,
 		AssetEncoding: protocol.AssetEncodingBase64,
+		Extensions:    d.opts.Offer,
 	}
+}
+
+// sourceMetadata tells a server of ours, which keeps what comes, where it comes from.
+func (d *Destination) sourceMetadata(source transfer.Description) *protocol.Metadata {
+	if !d.opts.Offer.Schemas || source.Version == "" {
+		return nil
+	}
+	m := &protocol.Metadata{Strapi: protocol.StrapiMetadata{Version: source.Version}}
+	if !source.CreatedAt.IsZero() {
+		m.CreatedAt = source.CreatedAt.UTC().Format(time.RFC3339Nano)
+	}
+	return m
 }
 
 // Begin implements [transfer.Destination]. From here on uploaded files that are being replaced may be gone. A push always starts
@@ -126,11 +141,13 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 			"files before it refuses; push content too, or leave the files out", transfer.ErrUsage)
 	}
 	before := d.desc
-	sess, err := open(ctx, d.base, protocol.Push, d.initParams(plan.Restore), d.opts, d.diary)
+	params := d.initParams(plan.Restore)
+	params.Source = d.sourceMetadata(plan.Source)
+	sess, err := open(ctx, d.base, protocol.Push, params, d.opts, d.diary)
 	if err != nil {
 		return nil, err
 	}
-	d.sess, d.plan, d.phase = sess, plan, phaseOpen
+	d.sess, d.plan, d.phase, d.ours = sess, plan, phaseOpen, sess.ours()
 	desc, err := sess.describe(ctx)
 	if err != nil {
 		return nil, d.fail(err)

@@ -103,6 +103,8 @@ func explainAnswer(doing string, err *protocol.Error) error {
 		return mapped(transfer.ErrAuth, doing, err, hintToken)
 	case errors.Is(err, protocol.ErrInProgress):
 		return mapped(transfer.ErrUnwritable, doing, err, hintBusy)
+	case mentions(err.Message, "the site is being written to"):
+		return mapped(transfer.ErrUnwritable, doing, err, hintBusy)
 	case mentions(err.Message, "checksum"):
 		return mapped(transfer.ErrDamaged, doing, err, hintSource)
 	case unwritable(err):

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/transfer-runner/runner/dispatcher"
+	"github.com/transfer-runner/runner/protocol"
 )
 
 // Checksums says whether the SHA-256 of each file travels with it.
@@ -35,6 +36,14 @@ type Options struct {
 	// waits for ever.
 	StallTimeout time.Duration
 
+	// HeartbeatInterval and HeartbeatTimeout are the time between pings and the silence after which the peer counts as gone. Default
+	// 15 s and 60 s.
+	HeartbeatInterval, HeartbeatTimeout time.Duration
+
+	// AssetsStartTimeout is how long the answer to the start of the files of a pull is waited for before it is sent again. Default 2 min,
+	// as in Strapi's own client.
+	AssetsStartTimeout time.Duration
+
 	// PrepareTimeout is how long a server may take to clear what is replaced. Strapi deletes uploaded files one by one, which
 	// takes many minutes on cloud storage. Default 30 min. Commit may take as long.
 	PrepareTimeout time.Duration
@@ -43,13 +52,27 @@ type Options struct {
 	CloseTimeout time.Duration
 
 	Checksums Checksums
-	Logger    *slog.Logger // nil discards
+
+	// Offer is what servers of ours are offered beyond the protocol of Strapi, whose servers ignore it. The zero value offers nothing;
+	// [Supported] is all that this package can.
+	Offer protocol.Extensions
+
+	Logger *slog.Logger // nil discards
+}
+
+// offeredWindow is how many messages may be under way. Eight messages of a mebibyte cover a line of 800 Mbit/s at 80 ms.
+const offeredWindow = 8
+
+// Supported returns all that this package can speak with servers of ours.
+func Supported() protocol.Extensions {
+	return protocol.Extensions{Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true}
 }
 
 func (o Options) withDefaults() Options {
 	o.RetryMessageTimeout = cmp.Or(max(o.RetryMessageTimeout, 0), dispatcher.DefaultRetryMessageTimeout)
 	o.RetryMessageMaxRetries = cmp.Or(o.RetryMessageMaxRetries, dispatcher.DefaultRetryMessageMaxRetries)
 	o.StallTimeout = cmp.Or(o.StallTimeout, dispatcher.DefaultStallTimeout)
+	o.AssetsStartTimeout = cmp.Or(o.AssetsStartTimeout, assetsStartTimeout)
 	o.PrepareTimeout = cmp.Or(o.PrepareTimeout, 30*time.Minute)
 	o.CloseTimeout = cmp.Or(o.CloseTimeout, 10*time.Second)
 	o.Checksums = cmp.Or(o.Checksums, ChecksumsOn)

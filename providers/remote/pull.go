@@ -43,7 +43,7 @@ func (s *Source) pull(ctx context.Context, stage transfer.Stage) (*pull, error) 
 	}
 	var opts dispatcher.CallOptions
 	if stage == transfer.StageAssets {
-		opts = dispatcher.CallOptions{Timeout: assetsStartTimeout, MaxRetries: assetsStartRetries, NoStall: true}
+		opts = dispatcher.CallOptions{Timeout: s.opts.AssetsStartTimeout, MaxRetries: assetsStartRetries, NoStall: true}
 	}
 	raw, err := sess.call(ctx, "start "+string(stage), stepRequest(protocol.VerbStart, stage), opts)
 	if err != nil {
@@ -171,9 +171,18 @@ func (s *Source) readRecords(ctx context.Context, stage transfer.Stage, after tr
 		if err != nil || a == nil {
 			return err
 		}
-		for raw, err := range protocol.Items(a.Data) {
+		data := a.Data
+		if p.sess.agreed.Has(protocol.ExtensionCompression) {
+			if data, err = p.sess.packer.Expand(a.Data); err != nil {
+				return mapped(transfer.ErrDamaged, "read "+string(stage), err, hintNotRunner)
+			}
+		}
+		for raw, err := range protocol.Items(data) {
 			if err != nil {
 				return mapped(transfer.ErrDamaged, "read "+string(stage), err, hintNotRunner)
+			}
+			if err := context.Cause(ctx); err != nil {
+				return err
 			}
 			cursor++
 			if cursor <= after {

@@ -35,8 +35,9 @@ type step struct {
 	items    int64  // complete ones in data
 	bytes    int    // of files in data
 	opened   time.Time
-	flight   *dispatcher.Pending
-	inFlight int64 // items that its answer acknowledges
+	flights  []flight // messages under way, oldest first
+	messages int64    // that were sent
+	packed   []byte
 
 	refused      bool  // the server answered a message with an error
 	sent         int64 // items put into messages
@@ -45,7 +46,15 @@ type step struct {
 	chunk []byte // for reading files
 }
 
-// Write implements [transfer.Destination]. Schemas are not written: the server has its own, which have been compared.
+// flight is a message under way.
+type flight struct {
+	*dispatcher.Pending
+
+	items int64 // that its answer acknowledges
+}
+
+// Write implements [transfer.Destination]. Schemas are written only to a server of ours that takes any; others have their own, which
+// have been compared.
 func (d *Destination) Write(ctx context.Context, batch transfer.Batch) error {
 	switch {
 	case d.failure != nil:
@@ -58,7 +67,7 @@ func (d *Destination) Write(ctx context.Context, batch transfer.Batch) error {
 	if err := d.enter(batch.Stage); err != nil {
 		return d.fail(err)
 	}
-	if batch.Stage == transfer.StageSchemas {
+	if batch.Stage == transfer.StageSchemas && !d.sess.agreed.Schemas {
 		n := int64(len(batch.Records))
 		d.outcome.Acknowledged[batch.Stage] += n
 		d.outcome.Stored[batch.Stage] += n
@@ -190,39 +199,58 @@ func (s *step) item() {
 	s.data = append(s.data, ',')
 }
 
-// flush sends what has been gathered, after the message before has been answered.
+// flush sends what has been gathered, as soon as the window has room.
 func (s *step) flush(ctx context.Context) error {
 	if len(s.data) == 0 {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil {
-		return err
+	for len(s.flights) >= max(1, s.sess.agreed.Window) {
+		if err := s.settleOne(ctx); err != nil {
+			return err
+		}
 	}
 	req := stepRequest(protocol.VerbStream, s.stage)
+	req.TransferID = s.sess.id
 	s.data = append(s.data, ']')
-	req.TransferID, req.Data = s.sess.id, s.data
-	flight, err := s.sess.disp.Go(ctx, req, dispatcher.CallOptions{})
+	req.Data = s.data
+	if s.stage != transfer.StageAssets && s.sess.agreed.Has(protocol.ExtensionCompression) {
+		var err error
+		if s.packed, err = s.sess.packer.Append(s.packed[:0], s.data); err != nil {
+			return err
+		}
+		req.Data = s.packed
+	}
+	s.messages++
+	if s.sess.agreed.Has(protocol.ExtensionWindow) {
+		req.Seq = s.messages
+	}
+	sent, err := s.sess.disp.Go(ctx, req, dispatcher.CallOptions{})
 	if err != nil {
 		return explain("stream "+string(s.stage), err)
 	}
-	s.flight, s.inFlight = flight, s.items
+	s.flights = append(s.flights, flight{Pending: sent, items: s.items})
 	s.sent += s.items
 	s.data, s.items, s.bytes = s.data[:0], 0, 0
 	return nil
 }
 
-// settle waits until the message under way has been answered.
+// settle waits until all messages under way have been answered.
 func (s *step) settle(ctx context.Context) error {
-	if s.flight == nil {
-		return nil
+	for len(s.flights) > 0 {
+		if err := s.settleOne(ctx); err != nil {
+			return err
+		}
 	}
-	flight := s.flight
-	s.flight = nil
-	if _, err := flight.Wait(ctx); err != nil {
+	return nil
+}
+
+func (s *step) settleOne(ctx context.Context) error {
+	oldest := s.flights[0]
+	s.flights = s.flights[1:]
+	if _, err := oldest.Wait(ctx); err != nil {
 		s.refused = answered(err)
 		return explain("stream "+string(s.stage), err)
 	}
-	s.acknowledged += s.inFlight
-	s.inFlight = 0
+	s.acknowledged += oldest.items
 	return nil
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,12 @@ type session struct {
 	id        string // of the transfer
 	checksums bool   // both sides said so
 	encoding  protocol.ChunkEncoding
+	agreed    protocol.Extensions
+	packer    protocol.Compressor
 }
+
+// ours reports whether the server is one of ours, which discards files with everything else.
+func (s *session) ours() bool { return s.agreed != protocol.Extensions{} }
 
 // open connects to the runner at base and initialises a transfer. The session outlives ctx.
 func open(ctx context.Context, base string, direction protocol.Direction, init protocol.InitParams, opts Options, diary *diary) (*session, error) {
@@ -75,7 +81,9 @@ func (s *session) run(ctx context.Context, conn *dispatcher.WebSocket) {
 		RetryMessageTimeout:    s.opts.RetryMessageTimeout,
 		RetryMessageMaxRetries: s.opts.RetryMessageMaxRetries,
 		StallTimeout:           s.opts.StallTimeout,
-		HeartbeatTimeout:       s.opts.silence(),
+		HeartbeatInterval:      s.opts.HeartbeatInterval,
+		HeartbeatTimeout:       cmp.Or(s.opts.HeartbeatTimeout, s.opts.silence()),
+		Window:                 s.opts.Offer.Window,
 		OnFrame:                func(f protocol.Frame) { s.inbox.deliver(f, s.diary.lastError()) },
 		OnDiagnostic:           s.diary.hear,
 		Logger:                 s.opts.Logger,
@@ -107,6 +115,7 @@ func (s *session) begin(ctx context.Context, init protocol.InitParams) error {
 		return explain("init", err)
 	}
 	s.id = result.TransferID
+	s.agreed = protocol.Negotiate(init.Extensions, result.Extensions)
 	s.checksums = init.Checksums && result.Checksums
 	if init.Checksums && !result.Checksums {
 		s.diary.note(transfer.NoteWarning, "the server does not know checksums; files are transferred without")
@@ -188,6 +197,7 @@ func (s *session) wait(ctx context.Context) {
 		s.opts.Logger.DebugContext(ctx, "session ended", slog.String(keyError, err.Error()))
 	}
 	s.cancel(nil)
+	s.packer.Close()
 }
 
 // farewell returns a context of its own for saying goodbye, because the user's may have been cancelled.

@@ -65,6 +65,10 @@ func (s *Source) session(ctx context.Context) (*session, error) {
 	if s.opts.Checksums == ChecksumsOn {
 		init = protocol.InitParams{Transfer: protocol.Pull, Checksums: true}
 	}
+	if offer := s.opts.Offer; offer != (protocol.Extensions{}) {
+		offer.Schemas = false // a pull gets them with the description
+		init.Transfer, init.Extensions = protocol.Pull, offer
+	}
 	sess, err := open(ctx, s.base, protocol.Pull, init, s.opts, s.diary)
 	if err != nil {
 		return nil, err

@@ -62,9 +62,9 @@ func (d *Destination) State() transfer.State {
 // undone is the state after what was written has been discarded. told says that the server took part in that.
 func (d *Destination) undone(told bool) transfer.State {
 	switch {
-	case d.swapped:
+	case d.swapped && !d.ours:
 		return transfer.StateNewFiles
-	case d.plan.Restore.Assets:
+	case d.plan.Restore.Assets && !d.ours:
 		return transfer.StateFilesGone
 	case told:
 		return transfer.StateRolledBack
@@ -169,7 +169,7 @@ func (d *Destination) rolledBack() bool {
 
 // warnFiles tells that uploads are not part of the transaction.
 func (d *Destination) warnFiles() {
-	if d.warned || !d.plan.Restore.Assets {
+	if d.warned || d.ours || !d.plan.Restore.Assets {
 		return
 	}
 	d.warned = true
