@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+
+	"github.com/transfer-runner/runner/protocol"
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// maxAssetText bounds frames that consist of many small files for clients that take such, in bytes of text.
+const maxAssetText = 2 << 20
+
+// sendAsset puts a file into frames, several of which it may span. For a stock client the end of a file ends a frame.
+func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	body, err := a.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Errorf("make a uuid: %w", err)
+	}
+	s.item()
+	s.data = protocol.AppendAssetStart(s.data, protocol.AssetStart{
+		ID: id.String(), Filename: a.Filename, Filepath: a.Filepath, Size: max(a.Length, 0), Metadata: a.Metadata,
+	})
+	if err := s.chunks(ctx, id.String(), body); err != nil {
+		return fmt.Errorf("send file %s: %w", a.Filename, err)
+	}
+	sum := ""
+	if s.pull.init.Checksums {
+		sum = body.Digest()
+	}
+	s.item()
+	s.data = protocol.AppendAssetEnd(s.data, id.String(), sum)
+	if s.pull.agreed.Window > 1 && s.bytes < protocol.AssetBatchBytes && len(s.data) < maxAssetText {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
+	// Clients that do not ask for checksums are, or may be, so old that they take base64 for the file itself.
+	encoding := protocol.ChunkBuffer
+	if s.pull.init.Checksums {
+		encoding = protocol.ChunkBase64
+	}
+	chunk := make([]byte, protocol.AssetChunkBytes)
+	for {
+		n, err := readFull(body, chunk)
+		if n > 0 {
+			s.item()
+			s.data = protocol.AppendAssetChunk(s.data, id, encoding, chunk[:n])
+			if s.bytes += n; s.bytes >= protocol.AssetBatchBytes {
+				if err := s.flush(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// readFull reads until buf is full or there is nothing more. Unlike [io.ReadFull] it does not give a short end the error that readers
+// of damaged files give.
+func readFull(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	return n, err
+}

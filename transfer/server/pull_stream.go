@@ -1,0 +1,251 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/transfer-runner/runner/protocol"
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// stream is a stage that is being pulled.
+type stream struct {
+	pull    *pull
+	stage   transfer.Stage
+	id      string
+	cancel  context.CancelCauseFunc
+	src     transfer.Source
+	reading chan struct{}
+	window  *flights
+	since   time.Time
+
+	compressor protocol.Compressor
+	data       []byte // the items of the next frame: "[a,b"
+	bytes      int    // of files in data
+}
+
+// run sends the stage. session is the life of the connection, ctx that of the stage.
+func (s *stream) run(session, ctx context.Context) {
+	defer s.compressor.Close()
+	sess := s.pull.sess
+	err := sess.guarded(ctx, s.pump)
+	switch cause := context.Cause(ctx); {
+	case session.Err() != nil, errors.Is(cause, errEnded):
+		return
+	case errors.Is(cause, errStage):
+		err = s.put(session, protocol.Frame{Stream: s.id, Ended: true}) // the client reads no more: nothing to wait for
+	case err == nil:
+		err = s.last(session, nil)
+	default:
+		err = s.failed(session, err)
+	}
+	if err != nil {
+		sess.stop(err)
+	}
+}
+
+// pump reads the stage and sends it, frame by frame.
+func (s *stream) pump(ctx context.Context) error {
+	if s.pull.agreed == (protocol.Extensions{}) {
+		// A stock client loses a frame that comes before it has handled the answer to start.
+		if err := s.pull.sess.cross(ctx); err != nil {
+			return err
+		}
+	}
+	select {
+	case s.reading <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-s.reading }()
+	for item, err := range s.src.Read(ctx, s.stage, 0) {
+		if err != nil {
+			return fmt.Errorf("read %s: %w", s.stage, err)
+		}
+		if asset, ok := item.Record.(transfer.Asset); ok {
+			err = s.sendAsset(ctx, asset)
+		} else {
+			err = s.sendRecord(ctx, item.Record)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.flush(ctx)
+}
+
+func (s *stream) sendRecord(ctx context.Context, record transfer.Record) error {
+	switch r := record.(type) {
+	case transfer.Entity:
+		if protected(r.Type) {
+			return nil // a push of it would be refused, and it holds secrets
+		}
+	case transfer.Link:
+		if protected(r.Left.Type) || protected(r.Right.Type) {
+			return nil
+		}
+	case transfer.Schema, transfer.Asset, transfer.Setting:
+	}
+	if size := record.Size(); size > maxRecord {
+		return fmt.Errorf("%w: %s %s has %d bytes of JSON, and a frame takes at most %d", transfer.ErrDamaged, s.stage, record.Key(), size, int64(maxRecord))
+	}
+	if int64(len(s.data))+record.Size() > maxRecord {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+	}
+	s.item()
+	s.data = record.AppendJSON(s.data)
+	if len(s.data) >= protocol.FrameBytes {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+// maxRecord leaves room for the rest of the message.
+const maxRecord = protocol.MaxMessage - 4<<10
+
+// item begins another item in the frame. Items of assets are in a list of their own.
+func (s *stream) item() {
+	switch {
+	case len(s.data) > 0:
+		s.data = append(s.data, ',')
+	case s.stage == transfer.StageAssets:
+		s.data = append(s.data, "[["...)
+	default:
+		s.data = append(s.data, '[')
+	}
+}
+
+// flush sends the frame that has been gathered, as soon as the window has room.
+func (s *stream) flush(ctx context.Context) error {
+	if len(s.data) == 0 {
+		return nil
+	}
+	s.data = append(s.data, ']')
+	if s.stage == transfer.StageAssets {
+		s.data = append(s.data, ']')
+	}
+	data := s.data
+	s.data, s.bytes = data[:0], 0
+	if s.stage != transfer.StageAssets && s.pull.agreed.Has(protocol.ExtensionCompression) {
+		packed, err := s.compressor.Append(nil, data)
+		if err != nil {
+			return err
+		}
+		return s.send(ctx, protocol.Frame{Stream: s.id, Data: packed})
+	}
+	return s.send(ctx, protocol.Frame{Stream: s.id, Data: data})
+}
+
+// send sends a frame once there is room for it, and notes that it is under way.
+func (s *stream) send(ctx context.Context, f protocol.Frame) error {
+	if err := s.window.room(ctx, len(f.Data), s.pull.sess.server.config.AckTimeout); err != nil {
+		return err
+	}
+	return s.put(ctx, f)
+}
+
+func (s *stream) put(ctx context.Context, f protocol.Frame) error {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Errorf("make a uuid: %w", err)
+	}
+	f.UUID = id.String()
+	s.window.take(f.UUID, len(f.Data))
+	s.pull.mu.Lock()
+	s.pull.flights[f.UUID] = s.window
+	s.pull.mu.Unlock()
+	s.pull.sess.server.metrics.messages.WithLabelValues(string(protocol.Pull), "frame").Inc()
+	return s.pull.sess.send(ctx, f.Append(nil))
+}
+
+// last sends the frame that ends the stage, when all frames before it have been acknowledged: so that none can be lost unnoticed.
+func (s *stream) last(ctx context.Context, failure json.RawMessage) error {
+	if err := s.window.room(ctx, maxFlying+1, s.pull.sess.server.config.AckTimeout); err != nil {
+		return err
+	}
+	return s.put(ctx, protocol.Frame{Stream: s.id, Ended: true, Error: failure})
+}
+
+// failed tells the client what went wrong: a frame's error has no text in stock clients, so a diagnostic goes before it.
+func (s *stream) failed(ctx context.Context, cause error) error {
+	sess := s.pull.sess
+	sess.log.WarnContext(ctx, "stage failed", slog.String(keyStage, string(s.stage)), slog.Any(keyError, cause))
+	sess.server.metrics.errors.WithLabelValues(string(protocol.Pull), codeOf(cause)).Inc()
+	if errors.Is(cause, errSlow) {
+		return cause
+	}
+	text := safeText(protocol.Request{UUID: s.id}, cause)
+	if err := sess.tell(ctx, protocol.DiagnosticError, "", text); err != nil {
+		return err
+	}
+	return s.last(ctx, (&protocol.Error{Message: text, Details: protocol.ErrorDetails{Step: protocol.StepTransfer}}).Append(nil))
+}
+
+// flights are the frames of a stream that are under way.
+type flights struct {
+	window int
+
+	mu      sync.Mutex // guards what follows
+	open    map[string]int
+	bytes   int
+	changed chan struct{} // of capacity one
+}
+
+// maxFlying is how many bytes of frames may be under way; the first may be of any size. Clients of ours take twice that.
+const maxFlying = 16 << 20
+
+func newFlights(window int) *flights {
+	return &flights{window: window, open: make(map[string]int), changed: make(chan struct{}, 1)}
+}
+
+// room waits until a frame of n bytes may be sent.
+func (f *flights) room(ctx context.Context, n int, patience time.Duration) error {
+	var timer *time.Timer
+	for {
+		f.mu.Lock()
+		free := len(f.open) == 0 || len(f.open) < f.window && f.bytes+n <= maxFlying
+		f.mu.Unlock()
+		if free {
+			return nil
+		}
+		if timer == nil {
+			timer = time.NewTimer(patience)
+			defer timer.Stop()
+		}
+		select {
+		case <-f.changed:
+		case <-timer.C:
+			return fmt.Errorf("%w, %s", errSlow, patience)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (f *flights) take(uuid string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open[uuid] = n
+	f.bytes += n
+}
+
+// land notes that a frame has been acknowledged.
+func (f *flights) land(uuid string) {
+	f.mu.Lock()
+	f.bytes -= f.open[uuid]
+	delete(f.open, uuid)
+	f.mu.Unlock()
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
