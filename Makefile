@@ -4,7 +4,7 @@ GOLANGCI       := v2.15.0
 LINT           := .cache/bin/golangci-lint-$(GOLANGCI)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fmt vet tidy fuzz bench conformance check demo clean
+.PHONY: help build test race faults lint fmt vet tidy fuzz bench conformance check demo clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,10 +13,13 @@ build: ## build bin/transfer, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/ ./cmd/transfer
 
 test: ## all tests that need nothing but Go, with the race detector
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -race -short -shuffle=on ./...
 
 race: ## the same tests twenty times over, for what only sometimes happens (PKG=./dispatcher/...)
 	$(GO) test -race -shuffle=on -count=20 $(or $(PKG),./...)
+
+faults: ## every fault of every message of a push and a pull through our own server, and kills of either side
+	TRANSFER_FAULTS=1 $(GO) test -count=1 -timeout 30m -run 'SurvivesEvery|IsKilled' ./transfer/server
 
 lint: $(LINT) ## golangci-lint, as configured in .golangci.yml
 	$(LINT) run ./...

@@ -23,6 +23,7 @@ type app struct {
 	terminal terminal
 	endpoint opener // nil is the real one, made once the logger is known
 
+	data    string // --data: the folder of the vault
 	secrets *redactor
 	lines   *bufio.Reader // of in, kept because a reader may hold more than the line that was asked for
 	log     *slog.Logger
@@ -85,5 +86,11 @@ func (a *app) open(c *console) opener {
 	if a.endpoint != nil {
 		return a.endpoint
 	}
-	return providers.New(providers.Config{Logger: a.log, Note: func(message string) { c.say("note: %s", message) }})
+	dir, err := a.dataFolder()
+	if err != nil {
+		a.log.Debug("there is no data folder", keyError, err) // whoever needs it is told
+	}
+	return providers.New(providers.Config{
+		Logger: a.log, Note: func(message string) { c.say("note: %s", message) }, Data: dir, Who: "the transfer command",
+	})
 }

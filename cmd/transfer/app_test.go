@@ -104,7 +104,7 @@ func (w *world) runContext(ctx context.Context, args ...string) int {
 		in: strings.NewReader(w.stdin), out: &w.out, err: &w.err, getenv: func(name string) string { return w.env[name] },
 		now: func() time.Time { return time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC) }, terminal: terminal{in: w.tty},
 	}
-	a.endpoint = fakeOpener{w, providers.New(providers.Config{})}
+	a.endpoint = fakeOpener{w, providers.New(providers.Config{Data: w.path("data")})}
 	return run(ctx, a, args)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -32,10 +33,10 @@ func (m *move) prepareBackup(ctx context.Context) error {
 		return fmt.Errorf("%w: --backup is for servers; a file or a folder on this machine is replaced only by a complete one, and can be copied",
 			transfer.ErrUsage)
 	}
-	if _, err := os.Lstat(parsed.Location); err == nil {
+	if _, err := os.Lstat(parsed.Path()); err == nil && parsed.Path() != "" {
 		return fmt.Errorf("%w: --backup %s exists; give another name", transfer.ErrUsage, parsed)
 	}
-	if parsed.Location == m.from.Location || parsed.Location == m.to.Location {
+	if parsed.Kind == m.from.Kind && parsed.Location == m.from.Location || parsed.Kind == m.to.Kind && parsed.Location == m.to.Location {
 		return fmt.Errorf("%w: --backup %s is one side of the transfer", transfer.ErrUsage, parsed)
 	}
 	m.saved = &end{Endpoint: parsed}
@@ -56,7 +57,7 @@ func (m *move) saveDestination(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("back up the destination, which has not been changed: %w", err)
 	}
-	m.backup = &backupResult{File: m.saved.Location}
+	m.backup = &backupResult{File: cmp.Or(m.saved.Path(), m.saved.String())}
 	for _, s := range report.Stages {
 		m.backup.Records += s.Sent
 		m.backup.Bytes += s.Bytes

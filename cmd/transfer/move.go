@@ -91,10 +91,10 @@ func (m *move) prepare(ctx context.Context) (err error) {
 
 // guardLocal asks before a file or an export on this machine is replaced. The engine does not: to it a new archive is blank.
 func (m *move) guardLocal(ctx context.Context) error {
-	if m.to.Remote() || m.opts.DryRun {
+	if m.to.Path() == "" || m.opts.DryRun {
 		return nil
 	}
-	info, err := os.Stat(m.to.Location)
+	info, err := os.Stat(m.to.Path())
 	if errors.Is(err, os.ErrNotExist) || m.opts.Yes {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (m *move) guardLocal(ctx context.Context) error {
 		return fmt.Errorf("%w: look at %s: %w", transfer.ErrUnwritable, m.to, err)
 	}
 	if info.IsDir() {
-		if entries, err := os.ReadDir(m.to.Location); err == nil && len(entries) == 0 {
+		if entries, err := os.ReadDir(m.to.Path()); err == nil && len(entries) == 0 {
 			return nil
 		}
 	}

@@ -44,6 +44,7 @@ Endpoints:
   https://host/admin        a Strapi server, with a transfer token
   backup.tar.gz             an archive: .tar or .tar.gz, encrypted with .enc (as Strapi does) or .age
   dir:PATH, ./export/       the same content unpacked
+  vault:SITE[@SNAPSHOT]     a site in the local vault, or one snapshot of it
 
 ` + exitHelp,
 		Example: `  transfer demo
@@ -66,9 +67,10 @@ Endpoints:
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", transfer.ErrUsage, err) })
+	root.PersistentFlags().StringVar(&a.data, "data", "", dataUsage)
 	root.AddCommand(
 		newPushCommand(a), newPullCommand(a), newInspectCommand(a), newDiffCommand(a), newDoctorCommand(a), newDemoCommand(a),
-		newVersionCommand(a),
+		newServeCommand(a), newTokenCommand(a), newSnapshotCommand(a), newVersionCommand(a),
 	)
 	return root
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/transfer-runner/runner/providers"
+	"github.com/transfer-runner/runner/providers/vault"
+	"github.com/transfer-runner/runner/transfer"
+	runnerserver "github.com/transfer-runner/runner/transfer/server"
+)
+
+// namedSite is a site that is served and a word for what it is.
+type namedSite struct {
+	runnerserver.Site
+
+	what string
+}
+
+// sites are what is served, by name.
+func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, registry opener) (map[string]namedSite, error) {
+	c := &console{w: a.err, quiet: o.Quiet}
+	sites := map[string]namedSite{
+		runnerserver.DefaultSite: {vaultSite{vault: v, ref: vault.Reference{Site: runnerserver.DefaultSite}}, "the vault's site " + runnerserver.DefaultSite},
+	}
+	for i, text := range o.Sites {
+		name, endpoint, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("%w: --site %q: give NAME=ENDPOINT", transfer.ErrUsage, text)
+		}
+		if !runnerserver.ValidSite(name) {
+			return nil, fmt.Errorf("%w: --site: %q cannot be the name of a site: letters, digits, - and _", transfer.ErrUsage, name)
+		}
+		if slices.ContainsFunc(o.Sites[:i], func(other string) bool { return strings.HasPrefix(other, name+"=") }) {
+			return nil, fmt.Errorf("%w: --site: two sites are called %q", transfer.ErrUsage, name)
+		}
+		parsed, err := providers.Parse(endpoint)
+		if err != nil {
+			return nil, fmt.Errorf("site %s: %w", name, err)
+		}
+		site, err := o.site(ctx, a, v, registry, parsed)
+		if err != nil {
+			return nil, fmt.Errorf("site %s: %w", name, err)
+		}
+		for _, note := range parsed.Notes {
+			c.say("note: site %s: %s", name, note)
+		}
+		sites[name] = namedSite{site, parsed.String()}
+	}
+	return sites, nil
+}
+
+// site makes a site of an endpoint.
+func (o *serveOptions) site(ctx context.Context, a *app, v *vault.Vault, registry opener, e providers.Endpoint) (runnerserver.Site, error) {
+	switch e.Kind {
+	case providers.KindVault:
+		ref, err := vault.ParseReference(e.Location)
+		if err != nil {
+			return nil, err
+		}
+		return vaultSite{vault: v, ref: ref}, nil
+	case providers.KindServer:
+		return nil, fmt.Errorf("%w: a server cannot be served; pull from it into the vault instead", transfer.ErrUsage)
+	case providers.KindArchive, providers.KindDirectory:
+	}
+	end := &end{Endpoint: e, reads: true}
+	if err := o.apply(ctx, a, end); err != nil {
+		return nil, err
+	}
+	site := endpointSite{registry: registry, endpoint: e, access: end.access}
+	src, err := site.Source(ctx) // so that a wrong path or key shows at the start
+	if err != nil {
+		return nil, err
+	}
+	_, err = src.Describe(ctx)
+	return site, errors.Join(err, src.Close())
+}
+
+// vaultSite is a site of the vault, or one snapshot of it.
+type vaultSite struct {
+	vault *vault.Vault
+	ref   vault.Reference
+}
+
+// Source implements [runnerserver.Site].
+func (s vaultSite) Source(ctx context.Context) (transfer.Source, error) {
+	src, err := s.vault.Source(ctx, s.ref.Site, s.ref.Snapshot)
+	if errors.Is(err, vault.ErrNoSnapshot) {
+		return nil, fmt.Errorf("%w: push to it first: %w", runnerserver.ErrEmpty, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// Destination implements [runnerserver.Site].
+func (s vaultSite) Destination(_ context.Context, who string) (transfer.Destination, error) {
+	if s.ref.Snapshot != "" {
+		return nil, fmt.Errorf("%w: it is a snapshot", runnerserver.ErrReadOnly)
+	}
+	dst, err := s.vault.Destination(s.ref.Site, vault.WriteOptions{Who: who})
+	if err != nil {
+		return nil, err
+	}
+	return vaultWriter{dst}, nil
+}
+
+// vaultWriter tells the server that another process writes the site.
+type vaultWriter struct {
+	*vault.Destination
+}
+
+// Begin implements [transfer.Destination].
+func (w vaultWriter) Begin(ctx context.Context, plan transfer.Plan) (map[transfer.Stage]transfer.Cursor, error) {
+	cursors, err := w.Destination.Begin(ctx, plan)
+	if errors.Is(err, vault.ErrBusy) {
+		err = fmt.Errorf("%w: %w", runnerserver.ErrBusy, err)
+	}
+	return cursors, err
+}
+
+// endpointSite is an archive or a folder, to be pulled from.
+type endpointSite struct {
+	registry opener
+	endpoint providers.Endpoint
+	access   providers.Access
+}
+
+// Source implements [runnerserver.Site].
+func (s endpointSite) Source(ctx context.Context) (transfer.Source, error) {
+	return s.registry.OpenSource(ctx, s.endpoint, s.access)
+}
+
+// Destination implements [runnerserver.Site].
+func (s endpointSite) Destination(context.Context, string) (transfer.Destination, error) {
+	return nil, runnerserver.ErrReadOnly
+}
