@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -106,14 +107,15 @@ func TestBars(t *testing.T) {
 	out := &lockedBuffer{}
 	var said bytes.Buffer
 	c := &console{w: &said}
-	now := time.Unix(100, 0)
-	b := &bars{console: c, out: out, now: func() time.Time { return now }, options: []mpb.ContainerOption{
+	var seconds atomic.Int64 // the bars look at the clock whenever they draw
+	now := func() time.Time { return time.Unix(seconds.Load(), 0) }
+	b := &bars{console: c, out: out, now: now, options: []mpb.ContainerOption{
 		mpb.WithWidth(100), mpb.WithAutoRefresh(), mpb.WithRefreshRate(time.Millisecond),
 	}}
 	total := &transfer.Count{Records: 20, Bytes: 4 << 20}
 	tell := func(kind transfer.EventKind, stage transfer.Stage, records, bytes int64) {
-		now = now.Add(time.Second)
-		b.observe("", transfer.Event{Kind: kind, Time: now, Stage: stage, Records: records, Bytes: bytes, Total: total})
+		seconds.Add(1)
+		b.observe("", transfer.Event{Kind: kind, Time: now(), Stage: stage, Records: records, Bytes: bytes, Total: total})
 	}
 	b.observe("", transfer.Event{Kind: transfer.EventPhase, Item: "connecting"})
 	require.Equal(t, "connecting\n", said.String())
