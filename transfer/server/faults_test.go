@@ -53,13 +53,13 @@ func (r *rig) through(f transfertest.Fault) (*transfertest.Proxy, string) {
 func faultRig(t *testing.T, s *site) *rig {
 	t.Helper()
 	return newRig(t, s, func(c *server.Config) {
-		c.HeartbeatInterval, c.HeartbeatTimeout, c.AckTimeout = 100*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond
+		c.HeartbeatInterval, c.HeartbeatTimeout, c.AckTimeout = 200*time.Millisecond, 3*time.Second, time.Second
 	})
 }
 
-func push(t *testing.T, r *rig, url string, offer protocol.Extensions) error {
+func push(t *testing.T, url string, options remote.Options) error {
 	t.Helper()
-	dst := remote.NewDestination(url, r.impatient(offer))
+	dst := remote.NewDestination(url, options)
 	_, err := transfer.Run(t.Context(), transfertest.NewMemory(small()), dst, transfer.Options{})
 	require.NoError(t, dst.Close())
 	return err
@@ -83,7 +83,7 @@ func pushOnce(t *testing.T, f transfertest.Fault, offer protocol.Extensions) (fi
 	t.Helper()
 	r := faultRig(t, &site{content: old(), blank: true})
 	p, url := r.through(f)
-	err := push(t, r, url, offer)
+	err := push(t, url, r.impatient(offer))
 	what := fmt.Sprintf("%s %s %d: %v", f.Do, f.From, f.Count, err)
 	r.waitForRoom() // the lock is free, whoever held it
 	now := whichOf(r.site.current())
@@ -95,7 +95,7 @@ func pushOnce(t *testing.T, f transfertest.Fault, offer protocol.Extensions) (fi
 	default:
 		require.Equal(t, "old", now, what)
 	}
-	require.NoError(t, push(t, r, r.url(), offer), "the next push succeeds without further ado")
+	require.NoError(t, push(t, r.url(), r.options(offer)), "the next push succeeds without further ado")
 	return p.Fired()
 }
 
@@ -139,7 +139,7 @@ func parallel(t *testing.T, all []transfertest.Fault, f func(t *testing.T, fault
 	t.Helper()
 	work := make(chan transfertest.Fault)
 	var workers sync.WaitGroup
-	for range 48 {
+	for range 16 {
 		workers.Go(func() {
 			for fault := range work {
 				t.Run(fmt.Sprintf("%s/%s/%d", fault.From, fault.Do, fault.Count), func(t *testing.T) { f(t, fault) })
@@ -161,7 +161,7 @@ func TestAPushSurvivesEveryFaultOfItsConnection(t *testing.T) {
 			t.Parallel()
 			r := faultRig(t, &site{content: old(), blank: true})
 			p, url := r.through(transfertest.Fault{})
-			require.NoError(t, push(t, r, url, offer))
+			require.NoError(t, push(t, url, r.options(offer)))
 			all := sample(faults(p.Counted), quick)
 			t.Logf("%d faults", len(all))
 			parallel(t, all, func(t *testing.T, fault transfertest.Fault) {

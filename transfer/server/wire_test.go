@@ -27,7 +27,7 @@ type wire struct {
 }
 
 // patience is how long an answer may take.
-const patience = 5 * time.Second
+const patience = 15 * time.Second
 
 func (r *rig) dial(direction protocol.Direction, secret string) (*wire, *http.Response, error) {
 	r.tb.Helper()
