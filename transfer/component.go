@@ -16,6 +16,8 @@ type instance struct {
 	id   Ref            // "" when the source gave none
 	path string         // of the attribute that holds it, with its index: "sections.2.actions.0"
 	data jsontext.Value // a part of the entity's text
+
+	listed bool // it is one of several that its attribute holds
 }
 
 // components calls visit for every component in the data of a row of type uid, outer before inner.
@@ -44,7 +46,7 @@ func walkComponents(models map[string]model, uid string, data []byte, path strin
 			if err != nil || in.uid == "" {
 				return err
 			}
-			in.path = fmt.Sprintf("%s%s.%d", path, name, i)
+			in.path, in.listed = fmt.Sprintf("%s%s.%d", path, name, i), value.Kind() == '['
 			if err := visit(in); err != nil {
 				return err
 			}

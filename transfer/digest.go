@@ -110,11 +110,11 @@ func (d *Digest) Add(ctx context.Context, r Record) error {
 }
 
 func (d *Digest) addEntity(e Entity) error {
-	identity, name, err := d.identify(e)
+	identity, name, err := identify(e)
 	if err != nil {
 		return err
 	}
-	text, err := d.canonicalRow(e.Type, e.Data)
+	text, err := canonicalRow(d.models, e.Type, e.Data)
 	if err != nil {
 		return err
 	}
@@ -134,36 +134,14 @@ func (d *Digest) addEntity(e Entity) error {
 	})
 }
 
-// identify returns what names a row in every database, "" if nothing does.
-func (d *Digest) identify(e Entity) (sum, string, error) {
-	var document, locale string
-	status := "draft"
-	err := eachMember(e.Data, func(name string, value jsontext.Value) error {
-		switch {
-		case name == "documentId" && value.Kind() == '"':
-			return parseString(value, &document)
-		case name == "locale" && value.Kind() == '"':
-			return parseString(value, &locale)
-		case name == "publishedAt" && value.Kind() != 'n':
-			status = "published"
-		}
-		return nil
-	})
-	if document == "" {
-		return sum{}, "", err
-	}
-	name := strings.Join(strings.Fields(document+" "+locale+" "+status), " ")
-	return sumOf([]byte(e.Type), []byte(document), []byte(locale), []byte(status)), name, err
-}
-
 // rewritten are the members of a file's row that a destination sets to where it keeps the file.
 func rewritten(uid, name string) bool {
 	return uid == typeUploadFile && (name == "url" || name == "previewUrl" || name == "provider" || name == "provider_metadata" || name == "formats")
 }
 
 // canonicalRow returns the canonical text of a row or a component, without the ids that its database gave to components.
-func (d *Digest) canonicalRow(uid string, data []byte) ([]byte, error) {
-	m := d.models[uid]
+func canonicalRow(models map[string]model, uid string, data []byte) ([]byte, error) {
+	m := models[uid]
 	var nested []string
 	text, err := appendCanonical(nil, data, func(name string) bool {
 		if m.Attributes[name].nests() {
@@ -174,11 +152,11 @@ func (d *Digest) canonicalRow(uid string, data []byte) ([]byte, error) {
 	if err != nil || len(nested) == 0 {
 		return text, err
 	}
-	err = components(d.models, uid, data, func(in instance) error {
+	err = components(models, uid, data, func(in instance) error {
 		if strings.Count(in.path, ".") > 1 { // the row of the outer component holds it
 			return nil
 		}
-		inner, err := d.canonicalRow(in.uid, in.data)
+		inner, err := canonicalRow(models, in.uid, in.data)
 		text = append(append(append(text, in.path...), in.uid...), inner...)
 		return err
 	})

@@ -18,7 +18,8 @@ type WriteOptions struct {
 }
 
 // Destination adds a snapshot to a site. A plan that does not replace everything takes the rest over from the site's newest snapshot:
-// stages that are not planned, and content types that the plan's Restore leaves alone, with the links among their rows.
+// stages that are not planned, and content types that the plan's Restore leaves alone, with the links among their rows and
+// those to rows that come again.
 //
 // It implements [transfer.Destination], [transfer.Accountant], [transfer.Stater] and [transfer.Noter].
 type Destination struct {
@@ -283,6 +284,10 @@ func (d *Destination) Notes() []transfer.Note {
 
 func (d *Destination) warn(format string, args ...any) {
 	d.notes = append(d.notes, transfer.Note{Level: transfer.NoteWarning, Message: fmt.Sprintf(format, args...)})
+}
+
+func (d *Destination) note(format string, args ...any) {
+	d.notes = append(d.notes, transfer.Note{Level: transfer.NoteInfo, Message: fmt.Sprintf(format, args...)})
 }
 
 // Snapshot returns the snapshot that Commit made; before that its ID is "".

@@ -12,7 +12,8 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
-// merge takes rows of the content types that a plan does not replace over from the snapshot before, and the links among them.
+// merge takes rows of the content types that a plan does not replace over from the snapshot before, with the links among them and those
+// to rows that come again.
 //
 // A content type is kept or replaced as a whole, so ids of rows cannot meet. Ids of components can: a kept row and a new one may both
 // hold the component shared.seo 5. Links name components by those ids, so the kept one is given another.
@@ -24,9 +25,10 @@ type merge struct {
 	moved   map[component]transfer.Ref
 	oldBody *transfer.Anatomy // nil when the old schemas are unknown
 	newBody *transfer.Anatomy
+	successors
 }
 
-// prepareMerge finds out whether there is something to take over row by row.
+// prepareMerge finds out whether there is something to take over row by row, and whether that can be done.
 func (d *Destination) prepareMerge(ctx context.Context) error {
 	if d.parent == nil || !d.plan.Has(transfer.StageEntities) {
 		return nil
@@ -42,11 +44,18 @@ func (d *Destination) prepareMerge(ctx context.Context) error {
 	}
 	d.merge = &merge{d: d, kept: kept, fresh: make(componentSet), old: make(componentSet), moved: make(map[component]transfer.Ref)}
 	old, err := d.parent.schemas(ctx)
-	if err != nil || old == nil {
+	if err != nil {
 		return err
 	}
-	d.merge.oldBody, err = transfer.NewAnatomy(old)
-	return err
+	if old != nil {
+		if d.merge.oldBody, err = transfer.NewAnatomy(old); err != nil {
+			return err
+		}
+	}
+	if err := d.merge.survey(ctx); err != nil {
+		return err
+	}
+	return d.merge.expect(ctx)
 }
 
 // replaced reports whether a plan replaces the rows of a content type.
@@ -70,23 +79,24 @@ func (m *merge) see(e transfer.Entity) error {
 			m.newBody, err = transfer.NewAnatomy(schemas)
 		case m.oldBody != nil:
 			m.newBody = m.oldBody
-		default:
-			return nil // then no kept row holds a component, or keepRows refuses it
+		default: // then no kept row holds a component, or survey has refused it
+			m.newBody, err = transfer.NewAnatomy(nil)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return m.newBody.Components(e, m.fresh.add)
+	if err := m.newBody.Components(e, m.fresh.add); err != nil {
+		return err
+	}
+	return m.meet(m.newBody, e)
 }
 
 // keep adds what is kept to a stage that was written to its end.
 func (m *merge) keep(ctx context.Context, stage transfer.Stage) error {
 	switch stage {
 	case transfer.StageEntities:
-		if err := m.survey(ctx); err != nil {
-			return err
-		}
+		m.makeRoom()
 		return m.keepRows(ctx)
 	case transfer.StageLinks:
 		return m.keepLinks(ctx)
@@ -95,13 +105,13 @@ func (m *merge) keep(ctx context.Context, stage transfer.Stage) error {
 	return nil
 }
 
-// rows calls visit for each kept row.
-func (m *merge) rows(ctx context.Context, visit func(transfer.Entity) error) error {
+// rows calls visit for the rows of the snapshot before, either those that are kept or the others.
+func (m *merge) rows(ctx context.Context, kept bool, visit func(transfer.Entity) error) error {
 	for item, err := range m.d.parent.Read(ctx, transfer.StageEntities, 0) {
 		if err != nil {
 			return err
 		}
-		if e, ok := item.Record.(transfer.Entity); ok && m.kept[e.Type] {
+		if e, ok := item.Record.(transfer.Entity); ok && m.kept[e.Type] == kept {
 			if err := visit(e); err != nil {
 				return err
 			}
@@ -110,21 +120,24 @@ func (m *merge) rows(ctx context.Context, visit func(transfer.Entity) error) err
 	return nil
 }
 
-// survey finds the components of the kept rows, and new ids for those that new rows have too.
+// survey finds the components of the kept rows.
 func (m *merge) survey(ctx context.Context) error {
-	err := m.rows(ctx, func(e transfer.Entity) error {
+	return m.rows(ctx, true, func(e transfer.Entity) error {
 		if m.oldBody != nil {
 			return m.oldBody.Components(e, m.old.add)
 		}
 		if mayHoldComponents(e.Data) {
-			return fmt.Errorf("%w: rows of %s are to be kept, and snapshot %s does not know its schemas, by which components would be found in them; "+
-				"transfer everything once, from an endpoint that knows its schemas", transfer.ErrUsage, e.Type, m.d.parent.snap.ID)
+			return fmt.Errorf("%w: rows of %s are to be kept, and snapshot %s does not know their schemas, which stock clients do not send: "+
+				"without them its components cannot be told from the new ones. Push the whole site instead of some of its content types, "+
+				"or push it once with \"transfer push\" from a server or archive, which sends the schemas; from then on parts can be pushed",
+				transfer.ErrUsage, e.Type, m.d.parent.snap.ID)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// makeRoom finds new ids for those components of kept rows whose ids new rows have too.
+func (m *merge) makeRoom() {
 	for uid, ids := range m.old {
 		next := max(ids.most, m.fresh.most(uid))
 		for _, id := range ids.sorted() {
@@ -134,7 +147,6 @@ func (m *merge) survey(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
 }
 
 // id returns the id under which a component of a kept row is kept.
@@ -146,7 +158,7 @@ func (m *merge) id(uid string, old transfer.Ref) transfer.Ref {
 }
 
 func (m *merge) keepRows(ctx context.Context) error {
-	return m.rows(ctx, func(e transfer.Entity) error {
+	return m.rows(ctx, true, func(e transfer.Entity) error {
 		if len(m.moved) > 0 {
 			var err error
 			if e, err = m.oldBody.Renumber(e, m.id); err != nil {
@@ -155,47 +167,6 @@ func (m *merge) keepRows(ctx context.Context) error {
 		}
 		return m.d.add(ctx, e)
 	})
-}
-
-// keepLinks takes over the links between kept rows. Links between a kept and a replaced row are lost: nothing says which new row has
-// taken the place of the old one.
-func (m *merge) keepLinks(ctx context.Context) error {
-	var lost int64
-	for item, err := range m.d.parent.Read(ctx, transfer.StageLinks, 0) {
-		if err != nil {
-			return err
-		}
-		l, ok := item.Record.(transfer.Link)
-		if !ok {
-			continue
-		}
-		left, right := m.keeps(l.Left), m.keeps(l.Right)
-		if !left || !right {
-			if left || right {
-				lost++
-			}
-			continue
-		}
-		if l, err = l.WithRefs(m.id(l.Left.Type, l.Left.Ref), m.id(l.Right.Type, l.Right.Ref)); err != nil {
-			return err
-		}
-		if err := m.d.add(ctx, l); err != nil {
-			return err
-		}
-	}
-	if lost > 0 {
-		m.d.warn("%d links between rows that were kept and rows that were replaced are not part of the new snapshot", lost)
-	}
-	return nil
-}
-
-// keeps reports whether the row or component on a side of a link is kept.
-func (m *merge) keeps(e transfer.End) bool {
-	if isContentType(e.Type) {
-		return m.kept[e.Type]
-	}
-	id, ok := e.Ref.Int()
-	return ok && m.old.has(e.Type, id)
 }
 
 // component names one instance of a component.
