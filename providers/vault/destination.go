@@ -217,7 +217,11 @@ func (d *Destination) take(ctx context.Context, record transfer.Record) error {
 				return err
 			}
 		}
-	case transfer.Link, transfer.Setting:
+	case transfer.Link:
+		if d.merge != nil && d.merge.strays(r) {
+			return nil
+		}
+	case transfer.Setting:
 	}
 	return d.add(ctx, record)
 }

@@ -104,3 +104,33 @@ func TestLinksOfKeptRowsFindWhatCameAgain(t *testing.T) {
 		})
 	}
 }
+
+// A stock client that leaves out a content type sends the links of its components all the same, with ids of its own.
+func TestLinksOfRowsThatWereNotSentDoNotHitKeptOnes(t *testing.T) {
+	t.Parallel()
+	v := openVault(t, t.TempDir())
+	kept := row("api::brand.brand", 1, `"documentId":"b1","seo":{"id":500,"title":"brand"}`)
+	was := shop([]string{kept, product(7, `"documentId":"p1"`)})
+	put(t, v, "site", was)
+	dst, err := v.Destination("site", vault.WriteOptions{})
+	require.NoError(t, err)
+	plan := transfer.Plan{Stages: []transfer.Stage{transfer.StageSchemas, transfer.StageEntities, transfer.StageLinks}}
+	plan.Source.Schemas = was.Schemas(t)
+	plan.Restore.Exclude = []string{"api::brand.brand"}
+	_, err = dst.Begin(t.Context(), plan)
+	require.NoError(t, err)
+	own := bind("shared.seo 8", "api::product.product 9")
+	is := shop([]string{product(9, `"documentId":"p1","seo":{"id":8}`)},
+		own, bind("shared.seo 500", "api::product.product 9"), bind("api::product.product 9", "api::brand.brand 1"))
+	for _, stage := range plan.Stages {
+		for item, err := range transfertest.NewMemory(is).Read(t.Context(), stage, 0) {
+			require.NoError(t, err)
+			require.NoError(t, dst.Write(t.Context(), transfer.Batch{Stage: stage, Records: []transfer.Record{item.Record}}))
+		}
+		require.NoError(t, dst.Write(t.Context(), transfer.Batch{Stage: stage, Last: true}))
+	}
+	require.NoError(t, dst.Commit(t.Context()))
+	require.Contains(t, fmt.Sprint(dst.Notes()), "2 links of rows that were not sent")
+	require.NoError(t, dst.Close())
+	require.Equal(t, []string{own}, get(t, v, "site", "").Records[transfer.StageLinks])
+}
