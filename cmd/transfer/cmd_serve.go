@@ -58,70 +58,114 @@ func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 	if o.LogLevel() < slog.LevelError {
 		a.log = slog.New(slog.NewTextHandler(c, &slog.HandlerOptions{Level: o.LogLevel()}))
 	}
-	certificate, err := o.certificate()
+	s, err := o.open(ctx, a, c)
 	if err != nil {
 		return err
 	}
-	if err := o.exposure(c, certificate); err != nil {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := o.greet(ctx, a, c, s); err != nil {
 		return err
 	}
-	dir, err := o.dir(a)
-	if err != nil {
-		return err
-	}
-	v, err := vault.Open(ctx, dir, vault.Options{Now: a.now, Logger: a.log})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, v.Close()) }()
-	tokens, err := token.Open(ctx, dir, token.Options{Now: a.now})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, tokens.Close()) }()
-	sites, err := o.sites(ctx, a, v, providers.New(providers.Config{Logger: a.log, Data: dir}))
-	if err != nil {
-		return err
-	}
-	config := o.config()
-	config.Tokens, config.Sites, config.Logger = tokens, make(map[string]runnerserver.Site), a.log
-	for name, s := range sites {
-		config.Sites[name] = s.Site
-	}
-	srv, err := runnerserver.New(config)
-	if err != nil {
-		return fmt.Errorf("%w: %w", transfer.ErrUsage, err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
-	if err != nil {
-		return fmt.Errorf("%w: listen on %s: %w", transfer.ErrConnection, o.Listen, err)
-	}
-	if err := o.greet(ctx, a, c, listener.Addr(), sites, tokens); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	err = srv.Serve(ctx, listener, certificate)
+	err = s.serve(ctx)
 	c.say("stopped")
 	return err
 }
 
-// greet says where the server is and, the first time, prints a token.
-func (o *serveOptions) greet(ctx context.Context, a *app, c *console, address net.Addr, sites map[string]namedSite, tokens *token.Store) error {
-	scheme := "http"
-	if o.TLSCert != "" {
+// service is a server with what it serves, listening but not answering yet.
+type service struct {
+	vault       *vault.Vault
+	tokens      *token.Store
+	sites       map[string]namedSite
+	server      *runnerserver.Server
+	certificate *tls.Config // nil without TLS
+	listener    net.Listener
+}
+
+// open makes ready all that a server needs.
+func (o *serveOptions) open(ctx context.Context, a *app, c *console) (_ *service, err error) {
+	s := &service{}
+	if s.certificate, err = o.certificate(); err != nil {
+		return nil, err
+	}
+	if err := o.exposure(c, s.certificate); err != nil {
+		return nil, err
+	}
+	dir, err := o.dir(a)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.vault, err = vault.Open(ctx, dir, vault.Options{Now: a.now, Logger: a.log}); err != nil {
+		return nil, err
+	}
+	if s.tokens, err = token.Open(ctx, dir, token.Options{Now: a.now}); err != nil {
+		return nil, err
+	}
+	if s.sites, err = o.sites(ctx, a, s.vault, providers.New(providers.Config{Logger: a.log, Data: dir})); err != nil {
+		return nil, err
+	}
+	config := o.config()
+	config.Tokens, config.Sites, config.Logger = s.tokens, make(map[string]runnerserver.Site), a.log
+	for name, site := range s.sites {
+		config.Sites[name] = site.Site
+	}
+	if s.server, err = runnerserver.New(config); err != nil {
+		return nil, fmt.Errorf("%w: %w", transfer.ErrUsage, err)
+	}
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("%w: listen on %s: %w", transfer.ErrConnection, o.Listen, err)
+	}
+	return s, nil
+}
+
+// serve answers until ctx ends.
+func (s *service) serve(ctx context.Context) error {
+	return s.server.Serve(ctx, s.listener, s.certificate)
+}
+
+// url is the address of a site.
+func (s *service) url(site string) string {
+	scheme, path := "http", "/"+site+"/admin"
+	if s.certificate != nil {
 		scheme = "https"
 	}
-	for _, name := range sortedNames(sites) {
-		path := "/" + name + "/admin"
-		if name == runnerserver.DefaultSite {
-			path = "/admin"
-		}
-		c.say("serving %s at %s://%s%s", sites[name].what, scheme, address, path)
+	if site == runnerserver.DefaultSite {
+		path = "/admin"
 	}
-	unused, err := tokens.Empty(ctx)
+	return scheme + "://" + s.listener.Addr().String() + path
+}
+
+// close lets go of everything. It may be called before all of it was opened, and after serve.
+func (s *service) close() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.tokens != nil {
+		errs = append(errs, s.tokens.Close())
+	}
+	if s.vault != nil {
+		errs = append(errs, s.vault.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// greet says where the server is and, the first time, prints a token.
+func (o *serveOptions) greet(ctx context.Context, a *app, c *console, s *service) error {
+	for _, name := range sortedNames(s.sites) {
+		c.say("serving %s at %s", s.sites[name].what, s.url(name))
+	}
+	unused, err := s.tokens.Empty(ctx)
 	if err != nil || !unused {
 		return err
 	}
-	t, text, err := tokens.Create(ctx, token.Spec{Name: "first start", Lifetime: firstTokenLifetime})
+	t, text, err := s.tokens.Create(ctx, token.Spec{Name: "first start", Lifetime: firstTokenLifetime})
 	if err != nil {
 		return err
 	}

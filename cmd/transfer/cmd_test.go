@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,22 +16,6 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/transfertest"
 )
-
-func TestDemo(t *testing.T) {
-	w := newWorld(t)
-	t.Setenv("TMPDIR", w.dir)
-	require.Equal(t, exitOK, w.run("demo"), w.err.String())
-	for _, want := range []string{"$ transfer pull", "dry run: nothing was changed", "verified: the destination holds what was sent", "\nthe same\n", "entities         31    31      31"} {
-		require.Contains(t, w.out.String()+w.err.String(), want)
-	}
-	left, err := os.ReadDir(w.dir)
-	require.NoError(t, err)
-	require.Empty(t, left, "the demo cleans up")
-	require.Equal(t, exitOK, w.run("demo", "--keep"))
-	kept, err := filepath.Glob(filepath.Join(w.dir, "transfer-demo-*", "backup.tar.gz"))
-	require.NoError(t, err)
-	require.Len(t, kept, 1)
-}
 
 func TestInspect(t *testing.T) {
 	t.Parallel()

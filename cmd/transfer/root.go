@@ -23,6 +23,9 @@ func run(ctx context.Context, a *app, args []string) int {
 	if err == nil {
 		return exitOK
 	}
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err) // libraries know that a context ended, not why
+	}
 	if _, told := errors.AsType[reported](err); !told {
 		_, _ = fmt.Fprintf(a.err, "transfer: %v\n", err)
 		if errors.Is(err, transfer.ErrUsage) {
