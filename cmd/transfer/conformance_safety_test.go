@@ -78,6 +78,11 @@ func TestConformanceNothingChanges(t *testing.T) {
 	require.Contains(t, dry.stdout+dry.stderr, "127.0.0.1", "the plan names the host")
 	requireSame(t, before, destination.Graph(t))
 
+	seen := must(t, []string{"doctor", destination.URL(), "--token", destination.token})
+	require.Regexp(t, `(?m)^ok +version +Strapi 5\.54\.0$`, seen.stdout)
+	require.Regexp(t, `(?m)^ok +round trip +\d+\.\d ms$`, seen.stdout)
+	requireSame(t, before, destination.Graph(t))
+
 	refused := command{args: push}.run(t)
 	require.Equal(t, 4, refused.code, refused.stderr)
 	require.Contains(t, refused.stderr, "--yes")

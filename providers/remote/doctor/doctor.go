@@ -44,6 +44,10 @@ type Report struct {
 	Checks  []Check   `json:"checks"`            // in the order in which they were made
 	Finding *Finding  `json:"finding,omitempty"` // the one thing to repair; nil when nothing is wrong
 	Notes   []Finding `json:"notes,omitempty"`   // what works here but may not elsewhere
+
+	RoundTrip  float64             `json:"roundTripMs,omitempty"` // time that the shortest answer took, in milliseconds
+	Version    string              `json:"version,omitempty"`     // of Strapi; "" when the server does not tell
+	Extensions protocol.Extensions `json:"extensions,omitzero"`   // what it speaks beyond Strapi's protocol
 }
 
 // Check is one thing that was looked at.
@@ -68,6 +72,8 @@ type patient struct {
 	report Report
 	proxy  *url.URL // that requests take; nil when none
 	behind string   // what stands before the server, as its answers tell; "" for nothing
+
+	fastest time.Duration // of the answers; 0 before the first
 }
 
 // Examine goes the way that a transfer goes and stops where it does not lead on. It changes nothing at the server.

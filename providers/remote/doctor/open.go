@@ -33,6 +33,7 @@ func (p *patient) open(ctx context.Context) *Finding {
 	if len(scopes) == 0 {
 		return refused
 	}
+	p.measured(scopes)
 	if refused != nil {
 		p.report.Notes = append(p.report.Notes, Finding{
 			Problem: WrongScope, Cause: "the token allows " + scopes[0] + " only",
@@ -56,6 +57,9 @@ func (p *patient) try(ctx context.Context, d protocol.Direction) *Finding {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	f := p.talk(conn)
+	if f == nil && d == protocol.Pull {
+		p.introduce(conn)
+	}
 	_ = conn.Close()
 	return f
 }

@@ -40,6 +40,7 @@ const (
 	OtherStatus      Problem = "unexpected-status"
 	OtherWebSocket   Problem = "other-websocket"
 	Silent           Problem = "silent"
+	NotReady         Problem = "not-ready" // a note: nothing can be pulled just now
 )
 
 // Refusal reports whether the problem is that the server refuses the token.
