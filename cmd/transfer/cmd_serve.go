@@ -34,10 +34,14 @@ Without flags it listens on this machine only and keeps what is pushed as snapsh
 first start prints a token. Sites other than the default one are at /NAME/admin. Archives and folders
 can be served too, to be pulled from.
 
+/healthz says whether it is alive, /readyz whether it takes connections, and /metrics counts, for
+Prometheus. A server that other machines reach answers /metrics only to who sends a token that is good,
+whatever for ("Authorization: Bearer TOKEN"), or to everybody with --metrics-public.
+
 What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRANSFER_DATA,
 TRANSFER_TLS_CERT, TRANSFER_TLS_KEY), and then from the configuration file, a JSON object with the
-members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, maxSessions, messageLimit,
-assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
+members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, metricsPublic, maxSessions,
+messageLimit, assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
 		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -190,14 +194,19 @@ func (o *serveOptions) certificate() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
+// local reports whether nothing but this machine reaches the server.
+func (o *serveOptions) local() bool {
+	host, _, err := net.SplitHostPort(o.Listen)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
 // exposure refuses to offer tokens and content to a network in the clear, unless told to.
 func (o *serveOptions) exposure(c *console, certificate *tls.Config) error {
-	host, _, err := net.SplitHostPort(o.Listen)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		return fmt.Errorf("%w: --listen: %w; give it as HOST:PORT", transfer.ErrUsage, err)
 	}
-	ip := net.ParseIP(host)
-	if certificate != nil || host == "localhost" || ip != nil && ip.IsLoopback() {
+	if certificate != nil || o.local() {
 		return nil
 	}
 	if !o.InsecureHTTP {

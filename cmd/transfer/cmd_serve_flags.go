@@ -28,6 +28,7 @@ type serveOptions struct {
 	TLSCert      string
 	TLSKey       string
 	InsecureHTTP bool
+	Metrics      bool     // anybody who reaches the server may read /metrics
 	Sites        []string // NAME=ENDPOINT, or ENDPOINT for the default site
 	Origins      []string
 
@@ -41,6 +42,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate, PEM (TRANSFER_TLS_CERT)")
 	f.StringVar(&o.TLSKey, "tls-key", "", "key of the certificate, PEM (TRANSFER_TLS_KEY)")
 	f.BoolVar(&o.InsecureHTTP, "insecure-http", false, "listen beyond this machine without TLS")
+	f.BoolVar(&o.Metrics, "metrics-public", false, "answer /metrics without a token, also beyond this machine")
 	f.StringArrayVar(&o.Sites, "site", nil, "NAME=ENDPOINT: a site to serve at /NAME/admin (repeatable); default=ENDPOINT replaces the vault")
 	f.StringArrayVar(&o.Origins, "origin", nil, "page that may connect, such as https://cms.example.org (repeatable)")
 	f.IntVar(&o.limits.MaxSessions, "max-sessions", runnerserver.DefaultMaxSessions, "connections at a time")
@@ -77,6 +79,7 @@ func (o *serveOptions) LogLevel() slog.Level {
 func (o *serveOptions) config() runnerserver.Config {
 	c := o.limits
 	c.Origins = o.Origins
+	c.PrivateMetrics = !o.Metrics && !o.local()
 	return c
 }
 
@@ -87,6 +90,7 @@ type serveFile struct {
 	TLSCert           string            `json:"tlsCert"`
 	TLSKey            string            `json:"tlsKey"`
 	InsecureHTTP      bool              `json:"insecureHTTP"`
+	MetricsPublic     bool              `json:"metricsPublic"`
 	Sites             map[string]string `json:"sites"`
 	Origins           []string          `json:"origins"`
 	MaxSessions       int               `json:"maxSessions"`
@@ -168,6 +172,9 @@ func (o *serveOptions) loadRest(file serveFile, flags *pflag.FlagSet) {
 	}
 	if !flags.Changed("insecure-http") {
 		o.InsecureHTTP = file.InsecureHTTP
+	}
+	if !flags.Changed("metrics-public") {
+		o.Metrics = file.MetricsPublic
 	}
 	l := &o.limits
 	fill(flags, "max-sessions", &l.MaxSessions, file.MaxSessions)

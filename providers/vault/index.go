@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/transfer-runner/runner/providers/internal/layout"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -30,6 +32,9 @@ type index struct {
 func openIndex(ctx context.Context, path string) (*index, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
+		return nil, err
+	}
+	if err := ownFile(path); err != nil {
 		return nil, err
 	}
 	open := func(lock string, most int) (*sql.DB, error) {
@@ -52,6 +57,19 @@ func openIndex(ctx context.Context, path string) (*index, error) {
 		return nil, errors.Join(err, x.close())
 	}
 	return x, nil
+}
+
+// ownFile makes a file that belongs to its owner alone, before a library makes one that does not; its companions get its mode.
+func ownFile(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode) //nolint:gosec // a fixed name in the vault's folder
+	if err != nil {
+		return layout.Unwritable(err)
+	}
+	info, err := file.Stat()
+	if err == nil && info.Mode().Perm()&^fileMode != 0 { // older versions made it so
+		err = file.Chmod(fileMode)
+	}
+	return errors.Join(err, file.Close())
 }
 
 func (x *index) close() error { return errors.Join(x.read.Close(), x.write.Close()) }

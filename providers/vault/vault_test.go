@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -275,4 +276,28 @@ func TestAWriterOutlivesTheContextOfItsFirstBatch(t *testing.T) {
 	require.NoError(t, dst.Commit(t.Context()))
 	require.NoError(t, dst.Close())
 	require.Len(t, get(t, v, "site", "").Records[transfer.StageEntities], 300)
+}
+
+func TestWhatAVaultIsMadeOfBelongsToItsOwnerAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	v := openVault(t, dir)
+	put(t, v, "site", transfertest.Sample())
+	index := filepath.Join(dir, "index.db")
+	require.NoError(t, v.Close())
+	require.NoError(t, os.Chmod(index, 0o644)) // as it once was made
+	v = openVault(t, dir)
+	put(t, v, "site", edited())
+	n := 0
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := entry.Info()
+		require.NoError(t, err)
+		if n++; path != dir {
+			require.Zero(t, info.Mode().Perm()&0o077, path)
+		}
+		return nil
+	}))
+	require.Greater(t, n, 10)
+	require.FileExists(t, index+"-wal")
 }

@@ -46,10 +46,23 @@ func (a *access) enter(ctx context.Context, text string, direction protocol.Dire
 	if !t.Permits(direction, site) {
 		return t, errForbidden
 	}
+	a.used(ctx, t)
+	return t, nil
+}
+
+// identify lets somebody in who has a good token, whatever for.
+func (a *access) identify(ctx context.Context, text string) error {
+	t, err := a.tokens.Verify(ctx, text)
+	if err == nil {
+		a.used(ctx, t)
+	}
+	return err
+}
+
+func (a *access) used(ctx context.Context, t token.Token) {
 	if err := a.tokens.Used(ctx, t.ID); err != nil {
 		a.log.WarnContext(ctx, "use of a token not noted", slog.String(keyToken, t.ID), slog.Any(keyError, err))
 	}
-	return t, nil
 }
 
 // check returns why the token called id is not good any more for what it is used for.

@@ -58,6 +58,9 @@ type Config struct {
 	// the protocol do not.
 	Origins []string
 
+	// PrivateMetrics answers /metrics only to whoever sends a good token, whatever that is good for.
+	PrivateMetrics bool
+
 	MaxSessions  int   // connections at a time. Default 2048
 	MessageLimit int64 // bytes of one message. Default 100 MiB, which stock clients may send
 	AssetLimit   int64 // bytes of one file. Default 64 GiB

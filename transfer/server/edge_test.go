@@ -158,10 +158,13 @@ func TestSessionsAreCounted(t *testing.T) {
 	r.connect(protocol.Pull)
 }
 
-func (r *rig) get(path string) string {
+func (r *rig) get(path string, header ...string) string {
 	r.tb.Helper()
 	req, err := http.NewRequestWithContext(r.tb.Context(), http.MethodGet, r.http.URL+path, http.NoBody)
 	require.NoError(r.tb, err)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	response, err := http.DefaultTransport.RoundTrip(req)
 	require.NoError(r.tb, err)
 	defer response.Body.Close()
@@ -198,6 +201,28 @@ func TestHealthAndMetricsTellNoSecrets(t *testing.T) {
 	}
 	require.NotContains(t, text, r.secret)
 	require.NotContains(t, text, r.token.ID)
+}
+
+func TestMetricsCanBeKeptForThoseWithAToken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, &site{content: transfertest.Sample()}, func(c *server.Config) { c.PrivateMetrics = true })
+	for name, tt := range map[string]struct {
+		authorization string
+		status        string
+	}{
+		"no token":            {"", "401"},
+		"another scheme":      {"Basic " + r.secret, "401"},
+		"a token of somebody": {"Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "401"},
+		"a good token":        {"Bearer " + r.secret, "200"},
+	} {
+		got := r.get("/metrics", "Authorization", tt.authorization)
+		require.True(t, strings.HasPrefix(got, tt.status+" "), "%s: %s", name, got)
+		require.Equal(t, tt.status == "200", strings.Contains(got, "transfer_runner_"), name)
+	}
+	require.Equal(t, "200 ok\n", r.get("/healthz"), "whether it is alive is no secret")
+	_, err := r.tokens.Revoke(t.Context(), r.token.ID)
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(r.get("/metrics", "Authorization", "Bearer "+r.secret), "401 "))
 }
 
 func TestASilentPeerIsDropped(t *testing.T) {

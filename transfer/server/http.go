@@ -38,6 +38,10 @@ func (s *Server) Handler() http.Handler {
 			}
 			plainText(w, http.StatusOK, "ok\n")
 		case "/metrics":
+			if err := s.mayScrape(r); err != nil {
+				s.refuse(w, r, err)
+				return
+			}
 			exposition.ServeHTTP(w, r)
 		default:
 			fail(w, http.StatusNotFound, "NotFoundError", "Not Found")
@@ -122,13 +126,36 @@ const writeBuffer = 4 << 10
 
 // enter reads the token of a request.
 func (s *Server) enter(r *http.Request, direction protocol.Direction, site string) (token.Token, error) {
-	words := strings.Fields(r.Header.Get("Authorization"))
-	if len(words) != 2 || !strings.EqualFold(words[0], "bearer") {
-		return token.Token{}, token.ErrInvalid
+	text, err := bearer(r)
+	if err != nil {
+		return token.Token{}, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), headerTimeout)
 	defer cancel()
-	return s.access.enter(ctx, words[1], direction, site)
+	return s.access.enter(ctx, text, direction, site)
+}
+
+// mayScrape returns why a request for metrics is refused.
+func (s *Server) mayScrape(r *http.Request) error {
+	if !s.config.PrivateMetrics {
+		return nil
+	}
+	text, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), headerTimeout)
+	defer cancel()
+	return s.access.identify(ctx, text)
+}
+
+// bearer returns the token that a request carries.
+func bearer(r *http.Request) (string, error) {
+	words := strings.Fields(r.Header.Get("Authorization"))
+	if len(words) != 2 || !strings.EqualFold(words[0], "bearer") {
+		return "", token.ErrInvalid
+	}
+	return words[1], nil
 }
 
 // refuse answers a request whose token is no good.
