@@ -49,17 +49,15 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 }
 
 func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
-	// Clients that do not ask for checksums are, or may be, so old that they take base64 for the file itself.
-	encoding := protocol.ChunkBuffer
-	if s.pull.init.Checksums {
-		encoding = protocol.ChunkBase64
+	if !s.pull.init.Checksums && s.pull.agreed == (protocol.Extensions{}) {
+		return s.plainChunks(ctx, id, body)
 	}
 	chunk := make([]byte, protocol.AssetChunkBytes)
 	for {
 		n, err := readFull(body, chunk)
 		if n > 0 {
 			s.item()
-			s.data = protocol.AppendAssetChunk(s.data, id, encoding, chunk[:n])
+			s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBase64, chunk[:n])
 			if s.bytes += n; s.bytes >= protocol.AssetBatchBytes {
 				if err := s.flush(ctx); err != nil {
 					return err
@@ -71,6 +69,32 @@ func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
 			return nil
 		case err != nil:
 			return err
+		}
+	}
+}
+
+// plainChunks sends a file to a client that does not ask for checksums, and so is, or may be, from before 5.43. Those take base64 for the
+// file itself. And they acknowledge a frame before they have handled it, and handle several at a time: of a file that has more than one
+// chunk in a frame, and more than one frame, they mix up the order. So a file is one frame, or its start is one and each chunk is.
+func (s *stream) plainChunks(ctx context.Context, id string, body io.Reader) error {
+	chunk := make([]byte, protocol.AssetBatchBytes)
+	for first := true; ; first = false {
+		n, err := readFull(body, chunk)
+		whole := errors.Is(err, io.EOF)
+		if err != nil && !whole {
+			return err
+		}
+		if !first || !whole {
+			if err := s.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if n > 0 {
+			s.item()
+			s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBuffer, chunk[:n])
+		}
+		if whole {
+			return nil
 		}
 	}
 }
