@@ -156,10 +156,16 @@ func (o *diffOptions) compare(ctx context.Context, a *app, c *console, sides [2]
 	var read [2]sideContent
 	for i, e := range sides {
 		var err error
-		if read[i], err = o.read(ctx, a, c, e, f, string("AB"[i])); err != nil {
+		if read[i], err = o.read(ctx, a, c, e, f, string("AB"[i]), read[0].described.Schemas); err != nil {
 			return result, fmt.Errorf("read %s: %w", e, err)
 		}
 		result.Versions[i] = read[i].described.Version
+	}
+	if o.Content && read[0].described.Schemas == nil && read[1].described.Schemas != nil {
+		var err error // only now it is known where A's rows hold components
+		if read[0], err = o.read(ctx, a, c, sides[0], f, "A", read[1].described.Schemas); err != nil {
+			return result, fmt.Errorf("read %s: %w", sides[0], err)
+		}
 	}
 	diffs, err := transfer.CompareSchemas(read[0].described.Schemas, read[1].described.Schemas, s)
 	if err != nil {
@@ -197,7 +203,8 @@ type sideContent struct {
 	digest    *transfer.Digest
 }
 
-func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f transfer.Filter, name string) (side sideContent, err error) {
+// read reads a side. others are the schemas of the other one, for content of a side that does not know its own.
+func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f transfer.Filter, name string, others transfer.Schemas) (side sideContent, err error) {
 	src, err := a.openSource(ctx, c, e)
 	if err != nil {
 		return side, err
@@ -210,7 +217,11 @@ func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f tr
 	defer p.stop()
 	watched := observed{src, func(ev transfer.Event) { p.observe(name, ev) }, a.now}
 	if o.Content {
-		if side.digest, err = transfer.Collect(ctx, watched, f); err == nil {
+		var content transfer.Source = watched
+		if side.described.Schemas == nil {
+			content = schooled{watched, others}
+		}
+		if side.digest, err = transfer.Collect(ctx, content, f); err == nil {
 			side.counts = side.digest.Counts()
 		}
 		return side, err
@@ -226,6 +237,20 @@ func (o *diffOptions) read(ctx context.Context, a *app, c *console, e *end, f tr
 		}
 	}
 	return side, err
+}
+
+// schooled is a source whose schemas are known from elsewhere.
+type schooled struct {
+	transfer.Source
+
+	schemas transfer.Schemas
+}
+
+// Describe implements [transfer.Source].
+func (s schooled) Describe(ctx context.Context) (transfer.Description, error) {
+	d, err := s.Source.Describe(ctx)
+	d.Schemas = s.schemas
+	return d, err
 }
 
 func (r diffResult) write(a *app) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -140,7 +141,11 @@ func (s *service) url(site string) string {
 	if site == runnerserver.DefaultSite {
 		path = "/admin"
 	}
-	return scheme + "://" + s.listener.Addr().String() + path
+	address := s.listener.Addr().String()
+	if at, ok := s.listener.Addr().(*net.TCPAddr); ok && at.IP.IsUnspecified() {
+		address = net.JoinHostPort("localhost", strconv.Itoa(at.Port))
+	}
+	return scheme + "://" + address + path
 }
 
 // close lets go of everything. It may be called before all of it was opened, and after serve.
@@ -162,8 +167,12 @@ func (s *service) close() error {
 
 // greet says where the server is and, the first time, prints a token.
 func (o *serveOptions) greet(ctx context.Context, a *app, c *console, s *service) error {
+	where := ""
+	if at, ok := s.listener.Addr().(*net.TCPAddr); ok && at.IP.IsUnspecified() {
+		where = ", on every address of this machine"
+	}
 	for _, name := range sortedNames(s.sites) {
-		c.say("serving %s at %s", s.sites[name].what, s.url(name))
+		c.say("serving %s at %s%s", s.sites[name].what, s.url(name), where)
 	}
 	unused, err := s.tokens.Empty(ctx)
 	if err != nil || !unused {

@@ -3,115 +3,16 @@
 package main_test
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/transfer-runner/runner/transfer/transfertest/strapitest"
 )
-
-// ours is a running "transfer serve", the built binary.
-type ours struct {
-	base  string // the address, without a site's path
-	token string
-
-	stop   func() (code int)
-	stderr *lockedText
-}
-
-// lockedText is output that is read while it is written.
-type lockedText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-var servingAt = regexp.MustCompile(`serving the vault's site default at (https?://127\.0\.0\.1:\d+)/admin`)
-
-// startOurs starts the server on a data folder and stops it at the end of the test. The first start on a folder gives a token.
-func startOurs(t *testing.T, data string, flags ...string) *ours {
-	t.Helper()
-	path, err := binary()
-	require.NoError(t, err)
-	_, err = os.Stat(data)
-	first := os.IsNotExist(err)
-	stdout := &lockedText{}
-	s := &ours{stderr: &lockedText{}}
-	// It outlives a subtest that starts it, and ends with the test that it is given.
-	cmd := exec.Command(path, args([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--grace", "1s"}, flags)...)
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	cmd.Stdout, cmd.Stderr = stdout, s.stderr
-	require.NoError(t, cmd.Start())
-	ended := make(chan struct{})
-	go func() { // joined by stop
-		defer close(ended)
-		_ = cmd.Wait() // the code tells
-	}()
-	s.stop = sync.OnceValue(func() int {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		select {
-		case <-ended:
-		case <-time.After(promptly):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		return cmd.ProcessState.ExitCode()
-	})
-	t.Cleanup(func() {
-		s.stop()
-		if t.Failed() {
-			t.Logf("transfer serve said:\n%s", s.stderr)
-		}
-	})
-	require.Eventually(t, func() bool {
-		select {
-		case <-ended:
-			return true
-		default:
-		}
-		found := servingAt.FindStringSubmatch(s.stderr.String())
-		if found != nil {
-			s.base = found[1]
-		}
-		return found != nil
-	}, promptly, 10*time.Millisecond)
-	require.NotEmpty(t, s.base, s.stderr.String())
-	if first {
-		require.Eventually(t, func() bool { return strings.HasSuffix(stdout.String(), "\n") }, promptly, 10*time.Millisecond)
-	}
-	s.token = strings.TrimSpace(stdout.String())
-	return s
-}
-
-// url is the address of a site, "" for the default one.
-func (s *ours) url(site string) string {
-	if site == "" {
-		return s.base + "/admin"
-	}
-	return s.base + "/" + site + "/admin"
-}
 
 // stockTransfer runs the stock "strapi transfer" in a project, and says what it exited with.
 func stockTransfer(t *testing.T, project *site, flags ...string) strapitest.Result {

@@ -19,7 +19,7 @@ import (
 const (
 	hintRefused   = "check that the server runs and that host and port are right"
 	hintName      = "check the host name"
-	hintTLS       = "check the certificate, or name the authority that signed it"
+	hintTLS       = "check the certificate, or name the authority that signed it with --ca-file"
 	hintToken     = "check that the token is complete, was made on this server and has not expired"
 	hintExpired   = "make a token that lives longer and start again"
 	hintPath      = "the address must be that of the admin API, usually with /admin at its end, and data transfer must be enabled there"

@@ -66,8 +66,10 @@ func TestConformanceHarnessServer(t *testing.T) {
 
 func TestConformanceHarnessLockNamesNoRegistry(t *testing.T) {
 	t.Parallel()
-	lock, err := os.ReadFile(filepath.Join("testdata", "app", "package-lock.json"))
-	require.NoError(t, err)
-	require.NotContains(t, string(lock), `"resolved"`, "the lock file must install from whatever registry npm is set to")
-	require.Contains(t, string(lock), `"integrity"`)
+	for _, project := range []string{"app", "clients"} {
+		lock, err := os.ReadFile(filepath.Join("testdata", project, "package-lock.json"))
+		require.NoError(t, err)
+		require.NotContains(t, string(lock), `"resolved"`, "the lock file must install from whatever registry npm is set to")
+		require.Contains(t, string(lock), `"integrity"`)
+	}
 }

@@ -1,0 +1,247 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/transfer-runner/runner/transfer"
+)
+
+// ours is a running "transfer serve", the built binary.
+type ours struct {
+	base  string // the address, without a site's path
+	token string
+
+	stop   func() (code int)
+	stderr *lockedText
+}
+
+// lockedText is output that is read while it is written.
+type lockedText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+var servingAt = regexp.MustCompile(`serving the vault's site default at (https?://(?:127\.0\.0\.1|localhost):\d+)/admin`)
+
+// startOurs starts the server on a data folder and stops it at the end of the test. The first start on a folder gives a token.
+func startOurs(t *testing.T, data string, flags ...string) *ours {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	_, err = os.Stat(data)
+	first := os.IsNotExist(err)
+	stdout := &lockedText{}
+	s := &ours{stderr: &lockedText{}}
+	// It outlives a subtest that starts it, and ends with the test that it is given.
+	cmd := exec.Command(path, args([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--grace", "1s"}, flags)...)
+	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	cmd.Stdout, cmd.Stderr = stdout, s.stderr
+	require.NoError(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() { // joined by stop
+		defer close(ended)
+		_ = cmd.Wait() // the code tells
+	}()
+	s.stop = sync.OnceValue(func() int {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		select {
+		case <-ended:
+		case <-time.After(promptly):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+		return cmd.ProcessState.ExitCode()
+	})
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("transfer serve said:\n%s", s.stderr)
+		}
+	})
+	require.Eventually(t, func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+		}
+		found := servingAt.FindStringSubmatch(s.stderr.String())
+		if found != nil {
+			s.base = found[1]
+		}
+		return found != nil
+	}, promptly, 10*time.Millisecond)
+	require.NotEmpty(t, s.base, s.stderr.String())
+	if first {
+		require.Eventually(t, func() bool { return strings.HasSuffix(stdout.String(), "\n") }, promptly, 10*time.Millisecond)
+	}
+	s.token = strings.TrimSpace(stdout.String())
+	return s
+}
+
+// url is the address of a site, "" for the default one.
+func (s *ours) url(site string) string {
+	if site == "" {
+		return s.base + "/admin"
+	}
+	return s.base + "/" + site + "/admin"
+}
+
+// Two servers on one data folder: one of them writes a site at a time, the other says who, and both read.
+func TestTwoServersOnOneVault(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	first := startOurs(t, data)
+	second := startOurs(t, data)
+	require.Empty(t, second.token, "the tokens are shared too")
+	sample, err := filepath.Abs("sample")
+	require.NoError(t, err)
+	push := []string{"push", "--from", "dir:" + sample, "--yes", "--json"}
+	to := func(s *ours) []string { return []string{"--to", s.url(""), "--to-token", first.token} }
+	must(t, push, to(first))
+
+	began := make(chan struct{})
+	slow := make(chan outcome, 1)
+	go func() { // joined below
+		slow <- command{args: args(push, to(first), []string{"--throttle", "30"}), hook: during(transfer.StageEntities, func(*os.Process) { close(began) })}.run(t)
+	}()
+	select {
+	case <-began:
+	case o := <-slow:
+		require.FailNow(t, "the first push ended before it could be disturbed", o.stderr)
+	}
+	refused := command{args: args(push, to(second))}.run(t)
+	require.Equal(t, 10, refused.code, refused.stderr)
+	require.Equal(t, transfer.StateRolledBack, refused.summary(t).DestinationState)
+	require.Regexp(t, `being written (to )?by token "first start" from 127\.0\.0\.1:\d+ \(process \d+\) since`, refused.stderr)
+	pulled := filepath.Join(t.TempDir(), "pulled.tar")
+	must(t, []string{"pull", "--from", second.url(""), "--from-token", first.token, "--to", pulled, "--json"})
+	must(t, []string{"diff", "--content", "dir:" + sample, pulled})
+	o := <-slow
+	require.Zero(t, o.code, o.stderr)
+
+	must(t, push, to(second))
+	must(t, []string{"token", "revoke", "first start", "--data", data})
+	for _, s := range []*ours{first, second} {
+		o := command{args: args(push, to(s))}.run(t)
+		require.Equal(t, 3, o.code, o.stderr)
+	}
+	list := must(t, []string{"snapshot", "list", "--data", data})
+	require.Contains(t, list.stdout, "3 snapshots of 1 site")
+	require.Zero(t, first.stop(), first.stderr.String())
+	require.Zero(t, second.stop(), second.stderr.String())
+}
+
+// A server with a certificate is used through it, from other machines only with a token, and not without trust.
+func TestServeWithTLS(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	cert, key := selfSigned(t, folder)
+	server := startOurs(t, filepath.Join(folder, "data"), "--listen", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", key)
+	require.True(t, strings.HasPrefix(server.base, "https://localhost:"), server.base)
+	sample, err := filepath.Abs("sample")
+	require.NoError(t, err)
+	push := []string{"push", "--from", "dir:" + sample, "--yes", "--json", "--to", server.url(""), "--to-token", server.token}
+
+	o := command{args: push}.run(t)
+	require.Equal(t, 6, o.code, o.stderr)
+	require.Contains(t, o.stderr, "--ca-file")
+	o = command{args: []string{"push", "--from", "dir:" + sample, "--yes", "--json", "--to", strings.Replace(server.url(""), "https:", "http:", 1), "--to-token", server.token}}.run(t)
+	require.Equal(t, 6, o.code, o.stderr)
+
+	must(t, push, []string{"--ca-file", cert, "--verify"})
+	pulled := filepath.Join(folder, "pulled.tar")
+	must(t, []string{"pull", "--from", server.url(""), "--from-token", server.token, "--to", pulled, "--json", "--insecure"})
+	must(t, []string{"diff", "--content", "dir:" + sample, pulled})
+	seen := must(t, []string{"doctor", server.url(""), "--token", server.token, "--ca-file", cert})
+	require.Contains(t, seen.stdout, "Strapi 5.54.0; a server of transfer's own kind, window 8, zstd")
+
+	text, err := os.ReadFile(cert)
+	require.NoError(t, err)
+	trusted := x509.NewCertPool()
+	require.True(t, trusted.AppendCertsFromPEM(text))
+	get := func(path, token string, oldest uint16) (int, error) {
+		client := &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS10, MaxVersion: oldest}, DisableKeepAlives: true, ForceAttemptHTTP2: true,
+		}}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.base+path, http.NoBody)
+		require.NoError(t, err)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			return 0, err
+		}
+		defer response.Body.Close()
+		require.Equal(t, 1, response.ProtoMajor, "WebSockets need HTTP/1.1")
+		_, err = io.Copy(io.Discard, response.Body)
+		return response.StatusCode, err
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 401, "/admin": 404} {
+		status, err := get(path, "", tls.VersionTLS13)
+		require.NoError(t, err)
+		require.Equal(t, want, status, path)
+	}
+	status, err := get("/metrics", server.token, tls.VersionTLS12)
+	require.NoError(t, err)
+	require.Equal(t, 200, status)
+	_, err = get("/healthz", "", tls.VersionTLS11)
+	require.Error(t, err)
+	require.Zero(t, server.stop(), server.stderr.String())
+}
+
+// selfSigned writes a certificate of this machine and its key.
+func selfSigned(t *testing.T, folder string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	require.NoError(t, err)
+	text, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	cert, key = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}), 0o600))
+	return cert, key
+}
