@@ -43,7 +43,7 @@ What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRAN
 TRANSFER_TLS_CERT, TRANSFER_TLS_KEY), and then from the configuration file, a JSON object with the
 members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, metricsPublic, maxSessions,
 messageLimit, assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
-		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz",
+		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz\n  transfer serve --site ./export/",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.load(a, cmd.Flags()); err != nil {
@@ -122,7 +122,7 @@ func (o *serveOptions) open(ctx context.Context, a *app, c *console) (_ *service
 		return nil, fmt.Errorf("%w: %w", transfer.ErrUsage, err)
 	}
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
-		return nil, fmt.Errorf("%w: listen on %s: %w", transfer.ErrConnection, o.Listen, err)
+		return nil, fmt.Errorf("%w: listen on %s: %w; choose another address with --listen", transfer.ErrConnection, o.Listen, err)
 	}
 	return s, nil
 }

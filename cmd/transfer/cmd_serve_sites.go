@@ -26,17 +26,16 @@ func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, regist
 	sites := map[string]namedSite{
 		runnerserver.DefaultSite: {vaultSite{vault: v, ref: vault.Reference{Site: runnerserver.DefaultSite}}, "the vault's site " + runnerserver.DefaultSite},
 	}
-	for i, text := range o.Sites {
-		name, endpoint, ok := strings.Cut(text, "=")
-		if !ok {
-			return nil, fmt.Errorf("%w: --site %q: give NAME=ENDPOINT", transfer.ErrUsage, text)
-		}
+	var names []string
+	for _, text := range o.Sites {
+		name, endpoint := splitSite(text)
 		if !runnerserver.ValidSite(name) {
 			return nil, fmt.Errorf("%w: --site: %q cannot be the name of a site: letters, digits, - and _", transfer.ErrUsage, name)
 		}
-		if slices.ContainsFunc(o.Sites[:i], func(other string) bool { return strings.HasPrefix(other, name+"=") }) {
+		if slices.Contains(names, name) {
 			return nil, fmt.Errorf("%w: --site: two sites are called %q", transfer.ErrUsage, name)
 		}
+		names = append(names, name)
 		parsed, err := providers.Parse(endpoint)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", name, err)
@@ -51,6 +50,16 @@ func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, regist
 		sites[name] = namedSite{site, parsed.String()}
 	}
 	return sites, nil
+}
+
+// splitSite divides NAME=ENDPOINT. An endpoint alone is that of the default site; it may hold an equals sign, but not before whatever
+// else tells an endpoint from a name.
+func splitSite(text string) (name, endpoint string) {
+	name, endpoint, named := strings.Cut(text, "=")
+	if !named || strings.ContainsAny(name, "./:") {
+		return runnerserver.DefaultSite, text
+	}
+	return name, endpoint
 }
 
 // site makes a site of an endpoint.

@@ -34,7 +34,7 @@ func (s *served) command(args ...string) (code int, out, said string) {
 	return code, o.String(), e.String()
 }
 
-var serving = regexp.MustCompile(`serving the vault's site default at (http://127\.0\.0\.1:\d+/admin)`)
+var serving = regexp.MustCompile(`serving \S.* at (http://127\.0\.0\.1:\d+/admin)`)
 
 func startServe(t *testing.T, data string, args ...string) *served {
 	t.Helper()
@@ -116,6 +116,23 @@ func TestServeTakesAPushAndGivesItBack(t *testing.T) {
 	require.Contains(t, said, "only be pulled from")
 }
 
+func TestServeAnEndpointWithoutAName(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]string{
+		"vault:x": {"default", "vault:x"}, "./a=b.tar": {"default", "./a=b.tar"}, "dir:/x=y": {"default", "dir:/x=y"}, "backup.tar.gz": {"default", "backup.tar.gz"},
+		"a=b.tar": {"a", "b.tar"}, "default=dir:x": {"default", "dir:x"}, "a b=vault:x": {"a b", "vault:x"}, "a=./b=c": {"a", "./b=c"},
+	} {
+		name, endpoint := splitSite(text)
+		require.Equal(t, want, [2]string{name, endpoint}, text)
+	}
+	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "dir:sample")
+	pulled := filepath.Join(t.TempDir(), "pulled.tar")
+	code, _, said := s.command("pull", "--from", s.url, "--from-token", s.token, "--to", pulled)
+	require.Equal(t, exitOK, code, said)
+	code, out, said := s.command("diff", "--content", "dir:sample", pulled)
+	require.Equal(t, exitOK, code, out+said)
+}
+
 func TestTokensAreManagedWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	s := startServe(t, filepath.Join(t.TempDir(), "data"))
@@ -140,6 +157,9 @@ func TestTokensAreManagedWhileTheServerRuns(t *testing.T) {
 	code, _, said = s.command("token", "verify", "--data", s.data, "--token-file", file)
 	require.Equal(t, exitAuth, code)
 	require.NotContains(t, said, text)
+	code, _, said = s.command("token", "create", "--data", s.data, "--name", "x", "--site", "a b")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, said, `"a b" cannot be the name of a site`)
 	code, _, _ = s.command("token", "revoke", "--data", s.data, "nobody")
 	require.Equal(t, exitUsage, code)
 	code, _, _ = s.command("token", "verify", "--data", s.data, text)
@@ -165,7 +185,7 @@ func TestServeRefusesWhatWouldBeUnsafe(t *testing.T) {
 		"an unknown member":               {[]string{"--config", unknown}, `unknown field "lisen"`},
 		"half a certificate":              {[]string{"--tls-cert", "x.pem"}, "give both"},
 		"no address":                      {[]string{"--listen", "nowhere"}, "give it as HOST:PORT"},
-		"a site without a name":           {[]string{"--site", "vault:x"}, "give NAME=ENDPOINT"},
+		"two sites without a name":        {[]string{"--site", "vault:x", "--site", "default=vault:y"}, `two sites are called "default"`},
 		"a site twice":                    {[]string{"--site", "a=vault:x", "--site", "a=vault:y"}, "two sites are called"},
 		"a name of ours":                  {[]string{"--site", "metrics=vault:x"}, "cannot be the name of a site"},
 		"a server as a site":              {[]string{"--site", "a=http://127.0.0.1:1/admin"}, "cannot be served"},

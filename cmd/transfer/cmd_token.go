@@ -12,6 +12,7 @@ import (
 	"github.com/transfer-runner/runner/protocol/token"
 	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
+	runnerserver "github.com/transfer-runner/runner/transfer/server"
 )
 
 // dataFlags say where a server keeps what is its own.
@@ -97,6 +98,9 @@ func runTokenCreate(ctx context.Context, a *app, d *dataFlags, o *tokenCreateOpt
 	}
 	if o.Name == "" {
 		return fmt.Errorf("%w: give the token a --name", transfer.ErrUsage)
+	}
+	if o.Site != "" && !runnerserver.ValidSite(o.Site) {
+		return fmt.Errorf("%w: --site: %q cannot be the name of a site: letters, digits, - and _", transfer.ErrUsage, o.Site)
 	}
 	return a.withTokens(ctx, d, func(store *token.Store) error {
 		t, text, err := store.Create(ctx, token.Spec{Name: o.Name, Permissions: permissions, Site: o.Site, Once: o.Once, Lifetime: o.Expires})
