@@ -119,6 +119,10 @@ func listSnapshots(ctx context.Context, a *app, o *snapshotOptions, v *vault.Vau
 	if list.Snapshots, err = v.Snapshots(ctx, site); err != nil {
 		return err
 	}
+	if site != "" && len(list.Snapshots) == 0 {
+		_, err := v.Resolve(ctx, vault.Reference{Site: site}) // says which sites there are
+		return err
+	}
 	if list.Stat, err = v.Stat(ctx); err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ func TestSnapshotsAreListedShownAndCompared(t *testing.T) {
 	require.Contains(t, w.out.String(), "site@"+first)
 	require.Contains(t, w.out.String(), "2 snapshots of 1 site")
 	require.Equal(t, exitUsage, w.run("snapshot", "list", "site@"+first))
+	require.Equal(t, exitUsage, w.run("snapshot", "list", "sight"))
+	require.Contains(t, w.err.String(), `the vault has no site "sight"; it has site`)
 
 	require.Equal(t, exitOK, w.run("snapshot", "show", "site@"+first))
 	require.Contains(t, w.out.String(), "vault:site@"+first)
