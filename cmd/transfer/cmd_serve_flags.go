@@ -157,6 +157,20 @@ func (o *serveOptions) load(a *app, flags *pflag.FlagSet) error {
 		}
 	}
 	o.loadRest(file, flags)
+	return o.checkLimits()
+}
+
+// checkLimits refuses limits that limit nothing; 0 stands for the default.
+func (o *serveOptions) checkLimits() error {
+	l := o.limits
+	for name, negative := range map[string]bool{
+		"max-sessions": l.MaxSessions < 0, "message-limit": l.MessageLimit < 0, "asset-limit": l.AssetLimit < 0, "window": l.Window < 0,
+		"heartbeat-interval": l.HeartbeatInterval < 0, "heartbeat-timeout": l.HeartbeatTimeout < 0, "idle-timeout": l.IdleTimeout < 0, "grace": l.Grace < 0,
+	} {
+		if negative {
+			return fmt.Errorf("%w: --%s must not be negative", transfer.ErrUsage, name)
+		}
+	}
 	return nil
 }
 

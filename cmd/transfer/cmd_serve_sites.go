@@ -98,7 +98,7 @@ type vaultSite struct {
 func (s vaultSite) Source(ctx context.Context) (transfer.Source, error) {
 	src, err := s.vault.Source(ctx, s.ref.Site, s.ref.Snapshot)
 	if errors.Is(err, vault.ErrNoSnapshot) {
-		return nil, fmt.Errorf("%w: push to it first: %w", runnerserver.ErrEmpty, err)
+		return nil, runnerserver.ErrEmpty
 	}
 	if err != nil {
 		return nil, err

@@ -93,7 +93,10 @@ func TestServeTakesAPushAndGivesItBack(t *testing.T) {
 	first := startServe(t, filepath.Join(dir, "data"))
 	require.Contains(t, first.err.String(), "This is the first start")
 	require.NotContains(t, first.err.String(), first.token)
-	code, _, said := first.command("push", "--from", "dir:"+site, "--to", first.url, "--to-token", first.token, "--yes")
+	code, _, said := first.command("pull", "--from", first.url, "--from-token", first.token, "--to", tar)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, said, "the site has no content yet; push content to it, then pull")
+	code, _, said = first.command("push", "--from", "dir:"+site, "--to", first.url, "--to-token", first.token, "--yes")
 	require.Equal(t, exitOK, code, said)
 	code, _, said = first.command("pull", "--from", first.url, "--from-token", first.token, "--to", tar)
 	require.Equal(t, exitOK, code, said)
@@ -112,8 +115,8 @@ func TestServeTakesAPushAndGivesItBack(t *testing.T) {
 	code, _, said = second.command("pull", "--from", old, "--from-token", first.token, "--to", filepath.Join(dir, "again.tar.gz"))
 	require.Equal(t, exitOK, code, said)
 	code, _, said = second.command("push", "--from", "dir:"+site, "--to", old, "--to-token", first.token, "--yes")
-	require.NotEqual(t, exitOK, code)
-	require.Contains(t, said, "only be pulled from")
+	require.Equal(t, exitUnwritable, code)
+	require.Contains(t, said, "this site can only be pulled from; push to another site of it")
 }
 
 func TestServeAnEndpointWithoutAName(t *testing.T) {
@@ -183,6 +186,8 @@ func TestServeRefusesWhatWouldBeUnsafe(t *testing.T) {
 		"the same from a file":            {[]string{"--config", config}, "can be reached from other machines"},
 		"a flag over the file":            {[]string{"--config", config, "--listen", "127.0.0.1:0"}, `"a b" cannot be the name of a site`},
 		"an unknown member":               {[]string{"--config", unknown}, `unknown field "lisen"`},
+		"a limit below nothing":           {[]string{"--max-sessions", "-1"}, "--max-sessions must not be negative"},
+		"a time below nothing":            {[]string{"--grace", "-5s"}, "--grace must not be negative"},
 		"half a certificate":              {[]string{"--tls-cert", "x.pem"}, "give both"},
 		"no address":                      {[]string{"--listen", "nowhere"}, "give it as HOST:PORT"},
 		"two sites without a name":        {[]string{"--site", "vault:x", "--site", "default=vault:y"}, `two sites are called "default"`},

@@ -31,6 +31,8 @@ const (
 	hintNotRunner = "check that the address is a transfer runner's and that no proxy is in the way"
 	hintSource    = "check the source for damage and start again"
 	hintSpace     = "make room or writable what the server cannot write, then start again"
+	hintReadOnly  = "push to another site of it"
+	hintEmpty     = "push content to it, then pull"
 	hintBusy      = "wait until the other transfer on this server has ended"
 )
 
@@ -105,6 +107,12 @@ func explainAnswer(doing string, err *protocol.Error) error {
 		return mapped(transfer.ErrUnwritable, doing, err, hintBusy)
 	case mentions(err.Message, "the site is being written to"):
 		return mapped(transfer.ErrUnwritable, doing, err, hintBusy)
+	case mentions(err.Message, "this site can only be pulled from"): // these three are texts of our own server
+		return mapped(transfer.ErrUnwritable, doing, err, hintReadOnly)
+	case mentions(err.Message, "the site has no content yet"):
+		return mapped(nil, doing, err, hintEmpty)
+	case mentions(err.Message, transfer.ErrUsage.Error()):
+		return fmt.Errorf("%w: %w", transfer.ErrUsage, while(doing, err)) // it says itself what to do
 	case mentions(err.Message, "checksum"):
 		return mapped(transfer.ErrDamaged, doing, err, hintSource)
 	case unwritable(err):
@@ -139,7 +147,7 @@ func explainHandshake(doing string, err *protocol.HandshakeError) error {
 	case errors.Is(err, protocol.ErrUnauthorized):
 		return mapped(transfer.ErrAuth, doing, err, hintToken)
 	case errors.Is(err, protocol.ErrForbidden):
-		return mapped(transfer.ErrAuth, doing, err, "make a token with the permission for this direction: pull to read, push to write")
+		return mapped(transfer.ErrAuth, doing, err, "make a token with the permission for this direction, pull to read or push to write, and for this site")
 	case errors.Is(err, protocol.ErrNotEnabled):
 		return mapped(transfer.ErrConnection, doing, err, hintPath)
 	case errors.Is(err, protocol.ErrRedirect):

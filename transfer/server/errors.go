@@ -70,7 +70,7 @@ func codeOf(err error) string {
 		return "damaged"
 	case errors.Is(err, transfer.ErrUnwritable):
 		return "unwritable"
-	case errors.As(err, &said):
+	case errors.As(err, &said), errors.Is(err, ErrReadOnly), errors.Is(err, ErrEmpty), errors.Is(err, transfer.ErrUsage):
 		return "refused"
 	default:
 		return "internal"
