@@ -23,7 +23,7 @@ import (
 const writeBuffer = 1 << 20
 
 // Destination writes an archive under a temporary name beside its own, which it takes at Commit. It implements
-// [transfer.Destination], [transfer.Accountant] and [transfer.Stater].
+// [transfer.Destination], [transfer.Accountant], [transfer.Stater] and [transfer.Noter].
 type Destination struct {
 	path       string
 	opts       Options
@@ -44,6 +44,7 @@ var (
 	_ transfer.Destination = (*Destination)(nil)
 	_ transfer.Accountant  = (*Destination)(nil)
 	_ transfer.Stater      = (*Destination)(nil)
+	_ transfer.Noter       = (*Destination)(nil)
 )
 
 // Create prepares to write an archive. Nothing is written before Begin, and an archive of the same name is replaced no sooner
@@ -250,3 +251,11 @@ func (d *Destination) Outcome() transfer.Outcome {
 
 // State implements [transfer.Stater].
 func (d *Destination) State() transfer.State { return d.state }
+
+// Notes implements [transfer.Noter].
+func (d *Destination) Notes() []transfer.Note {
+	if d.exporter == nil {
+		return nil
+	}
+	return d.exporter.Notes()
+}

@@ -14,7 +14,7 @@ import (
 )
 
 // Destination writes an unpacked export into a folder beside its own, which takes its name at Commit. It implements
-// [transfer.Destination], [transfer.Accountant] and [transfer.Stater].
+// [transfer.Destination], [transfer.Accountant], [transfer.Stater] and [transfer.Noter].
 type Destination struct {
 	path string // absolute, links followed
 	name string // as the user gave it
@@ -31,6 +31,7 @@ var (
 	_ transfer.Destination = (*Destination)(nil)
 	_ transfer.Accountant  = (*Destination)(nil)
 	_ transfer.Stater      = (*Destination)(nil)
+	_ transfer.Noter       = (*Destination)(nil)
 )
 
 // Create prepares to write an unpacked export. The folder may be missing, empty, or hold a former export and nothing else; that
@@ -240,3 +241,11 @@ func (d *Destination) Outcome() transfer.Outcome {
 
 // State implements [transfer.Stater].
 func (d *Destination) State() transfer.State { return d.state }
+
+// Notes implements [transfer.Noter].
+func (d *Destination) Notes() []transfer.Note {
+	if d.exporter == nil {
+		return nil
+	}
+	return d.exporter.Notes()
+}

@@ -42,6 +42,7 @@ type Exporter struct {
 	tallies  Tallies
 	done     map[transfer.Stage]bool
 	skipped  []transfer.Skip
+	notes    []transfer.Note
 	part     *part
 	parts    map[transfer.Stage]int
 	line     []byte
@@ -94,10 +95,22 @@ func (e *Exporter) Write(ctx context.Context, batch transfer.Batch) error {
 	if e.failed = e.write(ctx, batch); e.failed != nil {
 		return e.failed
 	}
-	if batch.Last {
-		e.done[batch.Stage] = true
+	if !batch.Last {
+		return nil
+	}
+	e.done[batch.Stage] = true
+	if batch.Stage == transfer.StageSchemas && e.parts[batch.Stage] == 0 {
+		e.notes = append(e.notes, transfer.Note{Level: transfer.NoteWarning, Message: "the source does not know its schemas, so this export has none: " +
+			"transfer reads it, and can push it, but Strapi's own import refuses it"})
 	}
 	return nil
+}
+
+// Notes returns what there is to tell since it was called last.
+func (e *Exporter) Notes() []transfer.Note {
+	notes := e.notes
+	e.notes = nil
+	return notes
 }
 
 func (e *Exporter) write(ctx context.Context, batch transfer.Batch) error {
