@@ -126,8 +126,8 @@ type vaultWriter struct {
 // Begin implements [transfer.Destination].
 func (w vaultWriter) Begin(ctx context.Context, plan transfer.Plan) (map[transfer.Stage]transfer.Cursor, error) {
 	cursors, err := w.Destination.Begin(ctx, plan)
-	if errors.Is(err, vault.ErrBusy) {
-		err = fmt.Errorf("%w: %w", runnerserver.ErrBusy, err)
+	if busy, ok := errors.AsType[*vault.BusyError](err); ok {
+		err = fmt.Errorf("%w by %s; wait until that transfer has ended", runnerserver.ErrBusy, busy.Holder)
 	}
 	return cursors, err
 }

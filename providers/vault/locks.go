@@ -12,7 +12,6 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/transfer-runner/runner/providers/internal/layout"
-	"github.com/transfer-runner/runner/transfer"
 )
 
 // lockPoll is how often a lock is asked for again that a sweep holds: sweeps are short.
@@ -82,8 +81,7 @@ func (v *Vault) lockSite(site, who string) (*siteLock, error) {
 		return nil, errors.Join(layout.Unwritable(fmt.Errorf("lock site %s: %w", site, err)), l.lock.Close())
 	}
 	if !ok {
-		err := fmt.Errorf("%w: %w: %s is being written by %s", transfer.ErrUnwritable, ErrBusy, site, readHolder(l.note))
-		return nil, errors.Join(err, l.lock.Close())
+		return nil, errors.Join(&BusyError{Site: site, Holder: readHolder(l.note)}, l.lock.Close())
 	}
 	text, err := json.Marshal(Holder{Who: who, PID: os.Getpid(), Since: v.opts.Now().UTC().Truncate(time.Second)})
 	if err == nil {
