@@ -2,8 +2,10 @@ package remote
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -25,6 +27,8 @@ type Options struct {
 	Token  string      // sent as a bearer token, never part of an error or a log
 	Header http.Header // added to the upgrade request, for proxies in between
 	TLS    *tls.Config // nil is the system's authorities
+	// NetDial makes the network connection. Default: [net.Dialer.DialContext].
+	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// RetryMessageTimeout is how long an answer is waited for before the message is sent again, RetryMessageMaxRetries how
 	// often. Default 30 s and 5, as in Strapi's own client; negative

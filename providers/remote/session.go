@@ -57,7 +57,7 @@ func open(ctx context.Context, base string, direction protocol.Direction, init p
 	if opts.Token != "" {
 		header.Set("Authorization", "Bearer "+opts.Token)
 	}
-	conn, err := dispatcher.Dial(ctx, url, dispatcher.DialOptions{Header: header, TLS: opts.TLS})
+	conn, err := dispatcher.Dial(ctx, url, dispatcher.DialOptions{Header: header, TLS: opts.TLS, NetDial: opts.NetDial})
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 		return nil, mapped(transfer.ErrConnection, doing, err, hintRefused)
