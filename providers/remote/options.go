@@ -69,7 +69,7 @@ const offeredWindow = 8
 
 // Supported returns all that this package can speak with servers of ours.
 func Supported() protocol.Extensions {
-	return protocol.Extensions{Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true}
+	return protocol.Extensions{Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true, Seals: true}
 }
 
 func (o Options) withDefaults() Options {
