@@ -21,8 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(victimEnv); dir != "" {
-		victim(dir)
+	if what := os.Getenv(victimEnv); what != "" {
+		victim(what)
 		return
 	}
 	goleak.VerifyTestMain(m)
