@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
@@ -42,5 +43,5 @@ func CheckSeal(message []byte) (sealed bool, err error) {
 
 func appendSum(dst, text []byte) []byte {
 	sum := crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) // the library makes this table once
-	return hex.AppendEncode(dst, []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
+	return hex.AppendEncode(dst, binary.BigEndian.AppendUint32(make([]byte, 0, sealDigits/2), sum))
 }

@@ -81,13 +81,13 @@ func (w *world) options(offer protocol.Extensions) remote.Options {
 // push pushes the new content to an address.
 func (w *world) push(address string, offer protocol.Extensions) error {
 	w.t.Helper()
-	return w.pushTo(address, w.options(offer))
+	return w.pushFrom(small(), address, w.options(offer))
 }
 
-func (w *world) pushTo(address string, options remote.Options) error {
+func (w *world) pushFrom(content *transfertest.Site, address string, options remote.Options) error {
 	w.t.Helper()
 	dst := remote.NewDestination("http://"+address+"/admin", options)
-	_, err := transfer.Run(w.t.Context(), transfertest.NewMemory(small()), dst, transfer.Options{})
+	_, err := transfer.Run(w.t.Context(), transfertest.NewMemory(content), dst, transfer.Options{})
 	require.NoError(w.t, dst.Close())
 	return err
 }
