@@ -48,6 +48,8 @@ type WebSocketOptions struct {
 	WriteTimeout time.Duration
 	// OnPong is told, from the reader, what an answered ping said: the text that [WebSocket.PingText] was given. It must not block.
 	OnPong func(text string)
+	// AnswerSeals makes everything that is written carry a seal once a message with one was read: whoever sends them knows them.
+	AnswerSeals bool
 }
 
 func (o WebSocketOptions) withDefaults() WebSocketOptions {
@@ -167,6 +169,9 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a message of %d bytes: %w", len(buf), err)
+	}
+	if sealed && w.opts.AnswerSeals {
+		w.seals.Store(true)
 	}
 	return bytes.Clone(buf), nil
 }

@@ -366,10 +366,10 @@ func (s *session) send(ctx context.Context, text []byte) error {
 	return nil
 }
 
-// seal makes messages carry checksums from now on, if that was agreed: the answer to init is the first.
+// seal makes messages carry checksums from now on, if that was agreed.
 func (s *session) seal(agreed protocol.Extensions) {
 	if agreed.Seals {
-		s.conn.SealWrites(true)
+		s.conn.SealWrites(true) // if init itself had none
 		s.conn.RequireSeals()
 	}
 }
