@@ -95,14 +95,16 @@ func ours(b *testing.B, lists ...[]string) stageSeconds {
 	text, err := os.ReadFile(report)
 	require.NoError(b, err)
 	var r struct {
-		Stages []struct {
-			Stage   string        `json:"stage"`
-			Elapsed time.Duration `json:"elapsedNs"`
-		} `json:"stages"`
+		Report struct {
+			Stages []struct {
+				Stage   string        `json:"stage"`
+				Elapsed time.Duration `json:"elapsedNs"`
+			} `json:"stages"`
+		} `json:"report"`
 	}
 	require.NoError(b, json.Unmarshal(text, &r), "%s", text)
 	out := make(stageSeconds)
-	for _, s := range r.Stages {
+	for _, s := range r.Report.Stages {
 		out[s.Stage] = s.Elapsed.Seconds()
 	}
 	require.NotZero(b, out.rows(), "%s", text)
