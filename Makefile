@@ -18,8 +18,8 @@ test: ## all tests that need nothing but Go, with the race detector
 race: ## the same tests twenty times over, for what only sometimes happens (PKG=./dispatcher/...)
 	$(GO) test -race -shuffle=on -count=20 $(or $(PKG),./...)
 
-faults: ## every fault of every message of a push and a pull through our own server, and kills of either side
-	TRANSFER_FAULTS=1 $(GO) test -count=1 -timeout 30m -run 'SurvivesEvery|IsKilled' ./transfer/server
+faults: ## every fault of every message of a push and a pull through our own server, and kills of either side at each
+	TRANSFER_FAULTS=1 $(GO) test -count=1 -timeout 30m -run 'SurvivesEvery|NoChangedBit|Killed' ./transfer/server
 
 lint: $(LINT) ## golangci-lint, as configured in .golangci.yml
 	$(LINT) run ./...

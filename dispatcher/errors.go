@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/transfer-runner/runner/protocol"
 )
 
 // Why a call or a connection ended, as far as a caller must tell it apart.
@@ -48,7 +50,7 @@ func ended(ctx context.Context) error {
 
 // lost marks the error of a connection, unless it says already what it is.
 func lost(doing string, err error) error {
-	for _, known := range []error{ErrProtocol, ErrTooLarge, ErrStalled, ErrConnectionLost} {
+	for _, known := range []error{ErrProtocol, ErrTooLarge, ErrStalled, ErrConnectionLost, protocol.ErrChanged} {
 		if errors.Is(err, known) {
 			return err
 		}

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/transfer-runner/runner/protocol"
 )
 
 // Bounds of what a peer can make a [Dispatcher] hold.
 const (
 	// MaxUnacknowledgedFrames and MaxUnacknowledgedBytes are how much a peer may send without waiting for acknowledgement. A
-	// stock one sends a frame of about 1 MiB for each of at most four stages. The first frame may be of any size.
-	MaxUnacknowledgedFrames = 16
+	// stock one sends a frame of about 1 MiB for each of at most four stages, one of ours as many as the window has room for. The
+	// first frame may be of any size.
+	MaxUnacknowledgedFrames = protocol.MaxWindow + 4
 	MaxUnacknowledgedBytes  = 32 << 20
 	// MaxRememberedFrames is how many acknowledged frames are remembered, to recognise one that comes again.
 	MaxRememberedFrames = 16 << 10

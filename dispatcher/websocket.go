@@ -48,6 +48,8 @@ type WebSocketOptions struct {
 	WriteTimeout time.Duration
 	// OnPong is told, from the reader, what an answered ping said: the text that [WebSocket.PingText] was given. It must not block.
 	OnPong func(text string)
+	// AnswerSeals makes everything that is written carry a seal once a message with one was read: whoever sends them knows them.
+	AnswerSeals bool
 }
 
 func (o WebSocketOptions) withDefaults() WebSocketOptions {
@@ -67,7 +69,10 @@ type WebSocket struct {
 	heard   atomic.Int64 // without meter
 	offered atomic.Int64 // without meter
 
+	seals   atomic.Bool            // what is written carries its checksum
+	sealed  atomic.Bool            // what is read must
 	writing sync.Mutex             // held by who writes a message, a ping or a pong
+	packed  []byte                 // the last sealed message; guarded by writing
 	pong    atomic.Pointer[string] // what the peer's last ping said, until it is answered
 
 	reading  atomic.Bool
@@ -158,8 +163,24 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	if w.buf = buf; cap(buf) > maxReadBuffer {
 		w.buf = nil
 	}
+	sealed, err := protocol.CheckSeal(buf)
+	if err == nil && !sealed && w.sealed.Load() {
+		err = protocol.ErrChanged
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a message of %d bytes: %w", len(buf), err)
+	}
+	if sealed && w.opts.AnswerSeals {
+		w.seals.Store(true)
+	}
 	return bytes.Clone(buf), nil
 }
+
+// SealWrites says whether what is written from now on carries a seal, which tells the peer whether it was changed on its way.
+func (w *WebSocket) SealWrites(on bool) { w.seals.Store(on) }
+
+// RequireSeals makes messages without a seal an error. A seal that is there is always checked.
+func (w *WebSocket) RequireSeals() { w.sealed.Store(true) }
 
 // readError tells what the end of a connection was.
 func (w *WebSocket) readError(err error) error {
@@ -205,11 +226,23 @@ func (w *WebSocket) writeMessage(message []byte) error {
 			return err
 		}
 	}
+	if w.seals.Load() {
+		w.packed = protocol.AppendSealed(w.packed[:0], message)
+		message = w.packed
+		defer w.letGo()
+	}
 	if err := w.conn.WriteMessage(websocket.TextMessage, message); err != nil {
 		return w.writeError(err)
 	}
 	w.offered.Add(int64(len(message)))
 	return nil
+}
+
+// letGo lets go of the memory for a sealed message that was uncommonly long. w.writing is held.
+func (w *WebSocket) letGo() {
+	if cap(w.packed) > maxReadBuffer {
+		w.packed = nil
+	}
 }
 
 // Ping implements [Conn].

@@ -205,7 +205,7 @@ func TestWriteTimeoutIsForEachPiece(t *testing.T) {
 		_ = drain(conn)
 	}), dispatcher.DialOptions{WebSocketOptions: dispatcher.WebSocketOptions{WriteTimeout: 500 * time.Millisecond}})
 	began := time.Now()
-	require.NoError(t, w.Write(t.Context(), make([]byte, 48<<20)))
+	require.NoError(t, w.Write(t.Context(), make([]byte, 24<<20)))
 	got, err := w.Read(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "all", string(got))
@@ -214,14 +214,24 @@ func TestWriteTimeoutIsForEachPiece(t *testing.T) {
 
 func TestCancelledReadAndWrite(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(context.Context, *dispatcher.WebSocket) error{
-		"read": func(ctx context.Context, w *dispatcher.WebSocket) error {
-			_, err := w.Read(ctx)
-			return err
+	tests := map[string]struct {
+		work  func(context.Context, *dispatcher.WebSocket) error
+		begun func(*dispatcher.WebSocket) bool
+	}{
+		"read": {
+			work: func(ctx context.Context, w *dispatcher.WebSocket) error {
+				_, err := w.Read(ctx)
+				return err
+			},
+			begun: func(*dispatcher.WebSocket) bool { return true }, // nothing tells, and nothing depends on it
 		},
-		"write": func(ctx context.Context, w *dispatcher.WebSocket) error { return w.Write(ctx, make([]byte, 64<<20)) },
+		"write": {
+			work: func(ctx context.Context, w *dispatcher.WebSocket) error { return w.Write(ctx, make([]byte, 64<<20)) },
+			// A write that is cancelled before it begins leaves the connection as it was: another would then wait for the peer.
+			begun: func(w *dispatcher.WebSocket) bool { return w.Progress().Offered > 64<<10 },
+		},
 	}
-	for name, work := range tests {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := dial(t, serveRaw(t, func(conn net.Conn, r *http.Request) {
@@ -229,11 +239,13 @@ func TestCancelledReadAndWrite(t *testing.T) {
 				<-t.Context().Done()
 			}), dispatcher.DialOptions{})
 			ctx, cancel := context.WithCancelCause(t.Context())
-			timer := time.AfterFunc(50*time.Millisecond, func() { cancel(errUser) })
-			defer timer.Stop()
-			within(t, soon, func() { require.ErrorIs(t, work(ctx, w), errUser) })
-			require.Error(t, work(t.Context(), w), "and nothing works afterwards")
-			require.ErrorIs(t, work(ctx, w), errUser)
+			done := make(chan error, 1)
+			go func() { done <- test.work(ctx, w) }()
+			eventually(t, "the work has begun", func() bool { return test.begun(w) })
+			cancel(errUser)
+			within(t, soon, func() { require.ErrorIs(t, <-done, errUser) })
+			require.Error(t, test.work(t.Context(), w), "and nothing works afterwards")
+			require.ErrorIs(t, test.work(ctx, w), errUser)
 			require.ErrorIs(t, w.Ping(ctx), errUser)
 		})
 	}

@@ -15,6 +15,7 @@ const (
 	ExtensionKnownAssets  Extension = "knownAssets"
 	ExtensionSchemas      Extension = "schemas"
 	ExtensionMerge        Extension = "merge"
+	ExtensionSeals        Extension = "seals"
 )
 
 // CompressionZstd is the only value of [Extensions.Compression] but "".
@@ -40,6 +41,8 @@ type Extensions struct {
 	Schemas bool `json:"schemas,omitempty"`
 	// Merge adds a strategy that updates what is there instead of deleting it.
 	Merge bool `json:"merge,omitempty"`
+	// Seals makes every message carry a checksum of itself; see [AppendSealed].
+	Seals bool `json:"seals,omitempty"`
 }
 
 // Negotiate returns what both sides can do: the answer to offered by a server that supports supported.
@@ -51,6 +54,7 @@ func Negotiate(offered, supported Extensions) Extensions {
 		KnownAssets:  offered.KnownAssets && supported.KnownAssets,
 		Schemas:      offered.Schemas && supported.Schemas,
 		Merge:        offered.Merge && supported.Merge,
+		Seals:        offered.Seals && supported.Seals,
 	}
 	if agreed.Window < 2 {
 		agreed.Window = 0
@@ -78,6 +82,8 @@ func (e Extensions) Has(name Extension) bool {
 		return e.Schemas
 	case ExtensionMerge:
 		return e.Merge
+	case ExtensionSeals:
+		return e.Seals
 	default:
 		return false
 	}
@@ -106,6 +112,8 @@ func ParseExtensions(raw json.RawMessage) (e Extensions) {
 			e.Schemas = asBool(value)
 		case ExtensionMerge:
 			e.Merge = asBool(value)
+		case ExtensionSeals:
+			e.Seals = asBool(value)
 		}
 		return nil
 	})

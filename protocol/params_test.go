@@ -155,6 +155,7 @@ func TestNegotiation(t *testing.T) {
 	t.Parallel()
 	all := protocol.Extensions{
 		Window: 16, BinaryAssets: true, Compression: protocol.CompressionZstd, Resume: true, KnownAssets: true, Schemas: true, Merge: true,
+		Seals: true,
 	}
 	tests := map[string]struct{ offered, supported, want protocol.Extensions }{
 		"a stock server":       {all, protocol.Extensions{}, protocol.Extensions{}},
@@ -172,7 +173,7 @@ func TestNegotiation(t *testing.T) {
 	}
 	names := []protocol.Extension{
 		protocol.ExtensionWindow, protocol.ExtensionBinaryAssets, protocol.ExtensionCompression, protocol.ExtensionResume,
-		protocol.ExtensionKnownAssets, protocol.ExtensionSchemas, protocol.ExtensionMerge,
+		protocol.ExtensionKnownAssets, protocol.ExtensionSchemas, protocol.ExtensionMerge, protocol.ExtensionSeals,
 	}
 	for _, name := range names {
 		require.True(t, all.Has(name), name)

@@ -32,6 +32,7 @@ type Destination struct {
 	block      cipher.Block    // of .enc
 	recipients []age.Recipient // of .age
 
+	part     *layout.Part
 	temp     *os.File
 	layers   []io.Closer // from the tar down to the buffer of the file
 	sink     *tarSink
@@ -111,11 +112,11 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 		return nil, fmt.Errorf("%w: an archive is begun once", transfer.ErrUsage)
 	}
 	dir := filepath.Dir(d.path)
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(d.path)+".*.part")
+	part, temp, err := layout.NewPartFile(d.path)
 	if err != nil {
 		return nil, layout.Unwritable(fmt.Errorf("begin archive: %w", err))
 	}
-	d.temp = temp
+	d.part, d.temp = part, temp
 	out, err := d.stack(temp)
 	if err != nil {
 		return nil, errors.Join(layout.Unwritable(fmt.Errorf("begin archive %s: %w", d.path, err)), d.Close())
@@ -190,7 +191,10 @@ func (d *Destination) Commit(ctx context.Context) error {
 	name := d.temp.Name()
 	d.temp, d.closed = nil, true
 	if err := os.Rename(name, d.path); err != nil {
-		return layout.Unwritable(fmt.Errorf("archive %s: %w", d.path, errors.Join(err, os.Remove(name))))
+		return layout.Unwritable(fmt.Errorf("archive %s: %w", d.path, errors.Join(err, os.Remove(name), d.part.Release())))
+	}
+	if err := d.part.Release(); err != nil {
+		return layout.Unwritable(fmt.Errorf("archive %s: %w", d.path, err))
 	}
 	d.state = transfer.StateCommitted
 	if err := layout.SyncFolder(filepath.Dir(d.path)); err != nil {
@@ -235,7 +239,7 @@ func (d *Destination) Close() error {
 		if err := d.temp.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 			errs = append(errs, err)
 		}
-		errs = append(errs, os.Remove(d.temp.Name()))
+		errs = append(errs, os.Remove(d.temp.Name()), d.part.Release())
 		d.temp = nil
 	}
 	return layout.Unwritable(errors.Join(errs...))

@@ -20,7 +20,8 @@ type Destination struct {
 	name string // as the user gave it
 	opts Options
 
-	temp     string
+	temp     string // path of part, or of what it has taken the place of; "" when there is nothing
+	part     *layout.Part
 	sink     *folderSink
 	exporter *layout.Exporter
 	state    transfer.State
@@ -117,12 +118,12 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 	if d.closed || d.temp != "" {
 		return nil, fmt.Errorf("%w: an export is begun once", transfer.ErrUsage)
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(d.path), "."+filepath.Base(d.path)+".*.part")
+	part, err := layout.NewPartFolder(d.path)
 	if err != nil {
 		return nil, layout.Unwritable(fmt.Errorf("begin export: %w", err))
 	}
-	d.temp = temp
-	root, err := os.OpenRoot(temp)
+	d.part, d.temp = part, part.Path()
+	root, err := os.OpenRoot(d.temp)
 	if err != nil {
 		return nil, errors.Join(layout.Unwritable(fmt.Errorf("begin export: %w", err)), d.Close())
 	}
@@ -173,6 +174,9 @@ func (d *Destination) Commit(ctx context.Context) error {
 		return layout.Unwritable(fmt.Errorf("export %s is written; remove the old one: %w", d.name, err))
 	}
 	d.temp = ""
+	if err := d.part.Release(); err != nil {
+		return layout.Unwritable(fmt.Errorf("export %s is written: %w", d.name, err))
+	}
 	if err := layout.SyncFolder(filepath.Dir(d.path)); err != nil {
 		d.state = transfer.StateUnknown
 		return fmt.Errorf("%w: export %s is written, but may not survive a power cut: %w", transfer.ErrOutcomeUnknown, d.name, err)
@@ -225,7 +229,7 @@ func (d *Destination) Close() error {
 		errs = append(errs, d.exporter.Close(), d.sink.Close())
 	}
 	if d.temp != "" {
-		errs = append(errs, os.RemoveAll(d.temp))
+		errs = append(errs, os.RemoveAll(d.temp), d.part.Release())
 		d.temp = ""
 	}
 	return layout.Unwritable(errors.Join(errs...))

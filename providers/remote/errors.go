@@ -33,8 +33,12 @@ const (
 	hintSpace     = "make room or writable what the server cannot write, then start again"
 	hintReadOnly  = "push to another site of it"
 	hintEmpty     = "push content to it, then pull"
+	hintChanged   = "something between here and the server changes what passes; go around it, or use https, and start again"
 	hintBusy      = "wait until the other transfer on this server has ended"
 )
+
+// codeChanged is the code of RFC 6455 with which a server closes the connection when a message makes no sense as it came.
+const codeChanged = 1007
 
 // mapped is an error with the sentinel that it belongs to, what was being done and the way out.
 func mapped(sentinel error, doing string, err error, hint string) error {
@@ -57,6 +61,7 @@ func while(doing string, err error) error {
 func explain(doing string, err error) error {
 	var answer *protocol.Error
 	var handshake *protocol.HandshakeError
+	var closed *dispatcher.CloseError
 	switch {
 	case err == nil:
 		return nil
@@ -72,6 +77,10 @@ func explain(doing string, err error) error {
 		return mapped(transfer.ErrStalled, doing, err, hintSilent)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return while(doing, err)
+	case errors.Is(err, protocol.ErrChanged):
+		return mapped(transfer.ErrDamaged, doing, err, hintChanged)
+	case errors.As(err, &closed) && closed.Code == codeChanged:
+		return mapped(transfer.ErrDamaged, doing, err, hintChanged)
 	case errors.Is(err, protocol.ErrMalformed), errors.Is(err, protocol.ErrInvalidAnswer), errors.Is(err, dispatcher.ErrProtocol),
 		errors.Is(err, dispatcher.ErrTooLarge):
 		return mapped(transfer.ErrConnection, doing, err, hintNotRunner)

@@ -18,8 +18,9 @@ const (
 	// the answer to start has been read.
 	maxEarly = 4
 
-	// maxQueued is how many frames of one stream are taken from a server that does not wait for acknowledgements.
-	maxQueued = 16
+	// maxQueued is how many frames of one stream are taken from a server that does not wait for acknowledgements: more than the window
+	// and what has been acknowledged unread.
+	maxQueued = offeredWindow + 2*prefetch
 )
 
 // arrival is a frame and what the server reported before it, because the error of a frame has no text.

@@ -28,6 +28,7 @@ type session struct {
 	diary *diary
 	inbox *inbox
 
+	conn   *dispatcher.WebSocket
 	disp   *dispatcher.Dispatcher
 	cancel context.CancelCauseFunc
 	group  errgroup.Group
@@ -57,7 +58,7 @@ func open(ctx context.Context, base string, direction protocol.Direction, init p
 	if opts.Token != "" {
 		header.Set("Authorization", "Bearer "+opts.Token)
 	}
-	conn, err := dispatcher.Dial(ctx, url, dispatcher.DialOptions{Header: header, TLS: opts.TLS})
+	conn, err := dispatcher.Dial(ctx, url, dispatcher.DialOptions{Header: header, TLS: opts.TLS, NetDial: opts.NetDial})
 	switch {
 	case err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 		return nil, mapped(transfer.ErrConnection, doing, err, hintRefused)
@@ -77,6 +78,8 @@ func open(ctx context.Context, base string, direction protocol.Direction, init p
 func (s *session) run(ctx context.Context, conn *dispatcher.WebSocket) {
 	ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.inbox = &inbox{lanes: make(map[string]*lane)}
+	s.conn = conn
+	conn.SealWrites(s.opts.Offer.Seals) // also of init, which says what is replaced
 	s.disp = dispatcher.New(conn, dispatcher.Options{
 		RetryMessageTimeout:    s.opts.RetryMessageTimeout,
 		RetryMessageMaxRetries: s.opts.RetryMessageMaxRetries,
@@ -116,6 +119,9 @@ func (s *session) begin(ctx context.Context, init protocol.InitParams) error {
 	}
 	s.id = result.TransferID
 	s.agreed = protocol.Negotiate(init.Extensions, result.Extensions)
+	if s.conn.SealWrites(s.agreed.Seals); s.agreed.Seals {
+		s.conn.RequireSeals()
+	}
 	s.checksums = init.Checksums && result.Checksums
 	if init.Checksums && !result.Checksums {
 		s.diary.note(transfer.NoteWarning, "the server does not know checksums; files are transferred without")

@@ -34,7 +34,7 @@ const (
 	DefaultMaxSessions       = 2048
 	DefaultMessageLimit      = protocol.MaxMessage
 	DefaultAssetLimit        = int64(64 << 30)
-	DefaultWindow            = 8
+	DefaultWindow            = 16
 	DefaultHeartbeatInterval = 15 * time.Second
 	DefaultHeartbeatTimeout  = 60 * time.Second
 	DefaultIdleTimeout       = 30 * time.Minute
@@ -64,7 +64,7 @@ type Config struct {
 	MaxSessions  int   // connections at a time. Default 2048
 	MessageLimit int64 // bytes of one message. Default 100 MiB, which stock clients may send
 	AssetLimit   int64 // bytes of one file. Default 64 GiB
-	Window       int   // largest window that clients of ours get. Default 8; 1 grants none
+	Window       int   // largest window that clients of ours get. Default 16; 1 grants none
 
 	HeartbeatInterval time.Duration // between pings. Default 15 s
 	HeartbeatTimeout  time.Duration // silence after which a peer counts as gone. Default 60 s

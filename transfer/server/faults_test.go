@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/transfer-runner/runner/protocol"
-	"github.com/transfer-runner/runner/providers/remote"
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/server"
 	"github.com/transfer-runner/runner/transfer/transfertest"
@@ -34,37 +34,6 @@ func small() *transfertest.Site {
 	return s
 }
 
-// impatient is for peers of which one does not keep its word.
-func (r *rig) impatient(offer protocol.Extensions) remote.Options {
-	return remote.Options{
-		Token: r.secret, Offer: offer, RetryMessageTimeout: 60 * time.Millisecond, StallTimeout: 700 * time.Millisecond,
-		CloseTimeout: 200 * time.Millisecond, PrepareTimeout: 700 * time.Millisecond,
-		AssetsStartTimeout: 200 * time.Millisecond, HeartbeatInterval: 300 * time.Millisecond, HeartbeatTimeout: time.Second,
-	}
-}
-
-// through is the address of a server behind a proxy.
-func (r *rig) through(f transfertest.Fault) (*transfertest.Proxy, string) {
-	p := transfertest.NewProxy(r.tb, strings.TrimPrefix(r.http.URL, "http://"), f)
-	return p, "http://" + p.Address() + "/admin"
-}
-
-// faultRig is a rig whose server does not wait for dead peers for long.
-func faultRig(t *testing.T, s *site) *rig {
-	t.Helper()
-	return newRig(t, s, func(c *server.Config) {
-		c.HeartbeatInterval, c.HeartbeatTimeout, c.AckTimeout = 200*time.Millisecond, 3*time.Second, time.Second
-	})
-}
-
-func push(t *testing.T, url string, options remote.Options) error {
-	t.Helper()
-	dst := remote.NewDestination(url, options)
-	_, err := transfer.Run(t.Context(), transfertest.NewMemory(small()), dst, transfer.Options{})
-	require.NoError(t, dst.Close())
-	return err
-}
-
 // whichOf says which content a site holds.
 func whichOf(s *transfertest.Site) string {
 	lines := s.Lines()
@@ -78,51 +47,35 @@ func whichOf(s *transfertest.Site) string {
 	}
 }
 
-// pushOnce returns whether the push says that it went well, and makes sure that the site is one thing or the other.
-func pushOnce(t *testing.T, f transfertest.Fault, offer protocol.Extensions) (fired bool) {
-	t.Helper()
-	r := faultRig(t, &site{content: old(), blank: true})
-	p, url := r.through(f)
-	err := push(t, url, r.impatient(offer))
-	what := fmt.Sprintf("%s %s %d: %v", f.Do, f.From, f.Count, err)
-	r.waitForRoom() // the lock is free, whoever held it
-	now := whichOf(r.site.current())
-	switch {
-	case err == nil:
-		require.Equal(t, "new", now, what)
-	case now == "new":
-		require.ErrorIs(t, err, transfer.ErrOutcomeUnknown, what)
-	default:
-		require.Equal(t, "old", now, what)
-	}
-	require.NoError(t, push(t, r.url(), r.options(offer)), "the next push succeeds without further ado")
-	return p.Fired()
+// peers are what the two sides speak with each other.
+func peers() map[string]protocol.Extensions {
+	return map[string]protocol.Extensions{"stock": {}, "ours": extensions()}
 }
+
+// lag is by how much [transfertest.Delay] delays: longer than an answer is waited for before the question is asked again, and not as
+// long as silence is suffered.
+const lag = 45 * time.Second
 
 // faults are all faults of a transfer, of which count messages come from each side.
 func faults(count func(transfertest.Peer) int) (all []transfertest.Fault) {
 	for _, from := range []transfertest.Peer{transfertest.Client, transfertest.Server} {
 		for n := 1; n <= count(from); n++ {
 			for _, do := range transfertest.Mishaps() {
-				all = append(all, transfertest.Fault{Do: do, From: from, Count: n, Delay: 150 * time.Millisecond})
+				all = append(all, transfertest.Fault{Do: do, From: from, Count: n, Delay: lag})
+			}
+			all = append(all, transfertest.Fault{Do: transfertest.Drop, From: from, Count: n, Always: true})
+			for _, at := range []int{1, 3, 9} { // inside the head of a frame, and right after it
+				all = append(all, transfertest.Fault{Do: transfertest.CutInside, From: from, Count: n, At: at})
 			}
 		}
 	}
 	return all
 }
 
-// requireFaults skips the test unless it is asked for: it lives on timeouts of a fraction of a second, which a busy machine does not keep
-// to.
-func requireFaults(t *testing.T) {
-	t.Helper()
-	if os.Getenv("TRANSFER_FAULTS") == "" {
-		t.Skip("set TRANSFER_FAULTS=1, on a machine with nothing else to do, to try every fault of a connection (make faults)")
-	}
-}
-
-// sample thins faults out for a quick run: one in every, shifted so that all kinds come.
-func sample(all []transfertest.Fault, every int) (some []transfertest.Fault) {
-	if !testing.Short() {
+// thinned leaves out most faults, but for those who want them all: one in so many is tried that all kinds come.
+func thinned(all []transfertest.Fault) (some []transfertest.Fault) {
+	const every = 7 // it shares no divisor with the number of faults of a message
+	if os.Getenv("TRANSFER_FAULTS") != "" {
 		return all
 	}
 	for i := 0; i < len(all); i += every {
@@ -131,18 +84,16 @@ func sample(all []transfertest.Fault, every int) (some []transfertest.Fault) {
 	return some
 }
 
-// quick is how many faults are left out between two that are tried with -short. It shares no divisor with the number of mishaps.
-const quick = 7
-
-// parallel runs f for each fault, a few at a time: they mostly wait.
+// parallel runs f for each fault, as many at a time as there are processors.
 func parallel(t *testing.T, all []transfertest.Fault, f func(t *testing.T, fault transfertest.Fault)) {
 	t.Helper()
+	t.Logf("%d faults", len(all))
 	work := make(chan transfertest.Fault)
 	var workers sync.WaitGroup
-	for range 16 {
+	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for fault := range work {
-				t.Run(fmt.Sprintf("%s/%s/%d", fault.From, fault.Do, fault.Count), func(t *testing.T) { f(t, fault) })
+				t.Run(describe(fault), func(t *testing.T) { f(t, fault) })
 			}
 		})
 	}
@@ -153,57 +104,124 @@ func parallel(t *testing.T, all []transfertest.Fault, f func(t *testing.T, fault
 	workers.Wait()
 }
 
+func describe(f transfertest.Fault) string {
+	name := fmt.Sprintf("%s/%s/%d", f.From, f.Do, f.Count)
+	if f.At != 0 {
+		name += fmt.Sprintf("/at %d", f.At)
+	}
+	if f.Always {
+		name += "/always"
+	}
+	return name
+}
+
+// An outcome is what must become of a transfer with a fault of a kind.
+type outcome struct {
+	ok     bool          // it must succeed; otherwise it may
+	within time.Duration // how long it may take
+}
+
+// outcomeOf returns what must become of a transfer in a direction. What the network only delays or repeats does no harm, nor does the
+// loss of one message of a push, which is sent again; a server never sends a frame of a pull again.
+func outcomeOf(direction protocol.Direction, f transfertest.Fault) outcome {
+	switch f.Do {
+	case transfertest.Duplicate, transfertest.Again, transfertest.Slice:
+		return outcome{ok: true, within: time.Second}
+	case transfertest.Delay:
+		return outcome{ok: true, within: 2 * lag}
+	case transfertest.Drop, transfertest.Swap:
+		switch {
+		case f.Always: // until each resend has failed; a commit is waited for longest
+			return outcome{within: 31 * time.Minute}
+		case direction == protocol.Push:
+			return outcome{ok: true, within: 31 * time.Second}
+		}
+		return outcome{within: 6 * time.Minute}
+	case transfertest.Cut, transfertest.CutInside, transfertest.CutAfter, transfertest.Reset, transfertest.Corrupt:
+		return outcome{within: time.Second} // the end of a connection is noticed at once
+	case transfertest.Stall:
+		return outcome{within: 6 * time.Minute}
+	}
+	return outcome{}
+}
+
 func TestAPushSurvivesEveryFaultOfItsConnection(t *testing.T) {
-	requireFaults(t)
 	t.Parallel()
-	for name, offer := range map[string]protocol.Extensions{"stock": {}, "ours": extensions()} {
+	for name, offer := range peers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := faultRig(t, &site{content: old(), blank: true})
-			p, url := r.through(transfertest.Fault{})
-			require.NoError(t, push(t, url, r.options(offer)))
-			all := sample(faults(p.Counted), quick)
-			t.Logf("%d faults", len(all))
+			var all []transfertest.Fault
+			inWorld(t, &site{content: old(), blank: true}, func(w *world) {
+				p := w.behind(transfertest.Fault{})
+				require.NoError(w.t, w.push(atProxy, offer))
+				require.Equal(w.t, "new", whichOf(w.site.current()))
+				all = thinned(faults(p.Counted))
+			})
 			parallel(t, all, func(t *testing.T, fault transfertest.Fault) {
 				t.Helper()
-				pushOnce(t, fault, offer)
+				inWorld(t, &site{content: old(), blank: true}, func(w *world) { w.pushOnce(fault, offer) })
 			})
 		})
 	}
 }
 
-func pull(t *testing.T, r *rig, url string, offer protocol.Extensions) (*transfertest.Memory, error) {
-	t.Helper()
-	src := remote.NewSource(url, r.impatient(offer))
-	dst := transfertest.NewMemory(old())
-	dst.Blank = true
-	_, err := transfer.Run(t.Context(), src, dst, transfer.Options{})
-	require.NoError(t, src.Close())
-	return dst, err
+// pushOnce pushes with a fault, and makes sure that the site is one thing or the other, and says so.
+func (w *world) pushOnce(f transfertest.Fault, offer protocol.Extensions) {
+	w.t.Helper()
+	w.behind(f)
+	began := time.Now()
+	err := w.push(atProxy, offer)
+	took, held := time.Since(began), w.room()
+	now := whichOf(w.site.current())
+	switch {
+	case err == nil:
+		require.Equal(w.t, "new", now)
+	case now == "new":
+		require.ErrorIs(w.t, err, transfer.ErrOutcomeUnknown)
+	default:
+		require.Equal(w.t, "old", now, "%v", err)
+	}
+	want := outcomeOf(protocol.Push, f)
+	require.True(w.t, err == nil || !want.ok, "%v", err)
+	require.LessOrEqual(w.t, took, want.within, "%v", err)
+	require.LessOrEqual(w.t, held, server.DefaultHeartbeatTimeout+server.DefaultHeartbeatInterval, "a dead client is noticed")
+	require.NoError(w.t, w.push(atServer, offer), "the next push succeeds without further ado")
 }
 
 func TestAPullSurvivesEveryFaultOfItsConnection(t *testing.T) {
-	requireFaults(t)
 	t.Parallel()
-	for name, offer := range map[string]protocol.Extensions{"stock": {}, "ours": extensions()} {
+	for name, offer := range peers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := faultRig(t, &site{content: small()})
-			p, url := r.through(transfertest.Fault{})
-			whole, err := pull(t, r, url, offer)
-			require.NoError(t, err)
-			require.Equal(t, "new", whichOf(whole.Site()))
-			parallel(t, sample(faults(p.Counted), quick), func(t *testing.T, fault transfertest.Fault) {
+			var all []transfertest.Fault
+			inWorld(t, &site{content: small()}, func(w *world) {
+				p := w.behind(transfertest.Fault{})
+				whole, err := w.pull(atProxy, offer)
+				require.NoError(w.t, err)
+				require.Equal(w.t, "new", whichOf(whole.Site()))
+				all = thinned(faults(p.Counted))
+			})
+			parallel(t, all, func(t *testing.T, fault transfertest.Fault) {
 				t.Helper()
-				r := faultRig(t, &site{content: small()})
-				_, url := r.through(fault)
-				dst, err := pull(t, r, url, offer)
-				if err == nil {
-					require.Equal(t, "new", whichOf(dst.Site()))
-					return
-				}
-				require.Equal(t, "old", whichOf(dst.Site()), "%v", err)
+				inWorld(t, &site{content: small()}, func(w *world) { w.pullOnce(fault, offer) })
 			})
 		})
 	}
+}
+
+// pullOnce pulls with a fault, and makes sure that what is here is one thing or the other, and says so.
+func (w *world) pullOnce(f transfertest.Fault, offer protocol.Extensions) {
+	w.t.Helper()
+	w.behind(f)
+	began := time.Now()
+	dst, err := w.pull(atProxy, offer)
+	took := time.Since(began)
+	if err == nil {
+		require.Equal(w.t, "new", whichOf(dst.Site()))
+	} else {
+		require.Equal(w.t, "old", whichOf(dst.Site()), "%v", err)
+	}
+	want := outcomeOf(protocol.Pull, f)
+	require.True(w.t, err == nil || !want.ok, "%v", err)
+	require.LessOrEqual(w.t, took, want.within, "%v", err)
 }

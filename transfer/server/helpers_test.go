@@ -21,8 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(victimEnv); dir != "" {
-		victim(dir)
+	if what := os.Getenv(victimEnv); what != "" {
+		victim(what)
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -129,7 +129,7 @@ func (r *rig) url() string { return r.http.URL + "/admin" }
 
 // extensions is all that our client can.
 func extensions() protocol.Extensions {
-	return protocol.Extensions{Window: 8, Schemas: true, Compression: protocol.CompressionZstd}
+	return protocol.Extensions{Window: 8, Schemas: true, Compression: protocol.CompressionZstd, Seals: true}
 }
 
 func (r *rig) options(offer protocol.Extensions) remote.Options {

@@ -116,7 +116,7 @@ func (s *Server) runner(w http.ResponseWriter, r *http.Request, p *place, direct
 		return
 	}
 	sess.serve(r.Context(), dispatcher.NewWebSocket(conn, dispatcher.WebSocketOptions{
-		ReadLimit: s.config.MessageLimit, WriteTimeout: s.config.WriteTimeout, OnPong: sess.pong,
+		ReadLimit: s.config.MessageLimit, WriteTimeout: s.config.WriteTimeout, OnPong: sess.pong, AnswerSeals: true,
 	}))
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -56,26 +57,26 @@ func invalidPayload(path, reason string) error {
 	return protocol.TransferError(fmt.Sprintf("Remote push received invalid relation payload at %s: %s", clip(path), reason), nil)
 }
 
-// check looks at one item of a stage.
-func (p *policy) check(stage transfer.Stage, raw json.RawMessage) error {
-	switch stage {
-	case transfer.StageEntities:
-		return p.entity(raw)
-	case transfer.StageLinks:
-		return link(raw)
-	case transfer.StageSchemas, transfer.StageAssets, transfer.StageConfiguration:
+// check looks at one item of a stage: at the record that it is, or, where it is none, at its text, because Strapi has words of its own
+// for some that are none. It returns broken, the error with which the text was read, if there is nothing else to say.
+func (p *policy) check(stage transfer.Stage, record transfer.Record, raw json.RawMessage, broken error) error {
+	if broken != nil {
+		if stage != transfer.StageEntities {
+			return broken
+		}
+		return cmp.Or(brokenEntity(raw), broken)
+	}
+	switch r := record.(type) {
+	case transfer.Entity:
+		return p.entity(r)
+	case transfer.Link:
+		return link(r)
+	case transfer.Schema, transfer.Asset, transfer.Setting:
 	}
 	return nil
 }
 
-func link(raw json.RawMessage) error {
-	var l struct {
-		Left  struct{ Type string } `json:"left"`
-		Right struct{ Type string } `json:"right"`
-	}
-	if err := json.Unmarshal(raw, &l); err != nil {
-		return nil //nolint:nilerr // the parser of links says what is wrong with it
-	}
+func link(l transfer.Link) error {
 	switch {
 	case protected(l.Left.Type):
 		return protectedType(l.Left.Type, "link.left")
@@ -85,7 +86,8 @@ func link(raw json.RawMessage) error {
 	return nil
 }
 
-func (p *policy) entity(raw json.RawMessage) error {
+// brokenEntity says what Strapi says of the text of an entity that is none.
+func brokenEntity(raw json.RawMessage) error {
 	var e struct {
 		Type string          `json:"type"`
 		Data json.RawMessage `json:"data"`
@@ -93,6 +95,16 @@ func (p *policy) entity(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return nil //nolint:nilerr // the parser of entities says what is wrong with it
 	}
+	if protected(e.Type) {
+		return protectedType(e.Type, e.Type)
+	}
+	if !isObject(e.Data) {
+		return invalidPayload(e.Type, "expected entity data object")
+	}
+	return nil
+}
+
+func (p *policy) entity(e transfer.Entity) error {
 	if protected(e.Type) {
 		return protectedType(e.Type, e.Type)
 	}

@@ -121,8 +121,9 @@ func (p *pull) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	}
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.agreed = protocol.Negotiate(params.Extensions, protocol.Extensions{
-		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd,
+		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true,
 	})
+	p.sess.seal(p.agreed)
 	p.reading = make(chan struct{}, 1)
 	p.streams = make(map[protocol.Stage]*stream)
 	p.pumps = &errgroup.Group{}

@@ -132,7 +132,7 @@ func (p *push) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	}
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.running.Store(true)
-	supported := protocol.Extensions{Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd}
+	supported := protocol.Extensions{Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true}
 	if params.Extensions.Schemas {
 		if err := p.open(ctx); err != nil {
 			return nil, err
@@ -140,6 +140,7 @@ func (p *push) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 		supported.Schemas = p.desc.Blank // others have schemas of their own
 	}
 	p.agreed = protocol.Negotiate(params.Extensions, supported)
+	p.sess.seal(p.agreed)
 	p.flow.TransferID, p.flow.Schemas = p.id, p.agreed.Schemas
 	p.sess.log.InfoContext(ctx, "push began", slog.String(keyTransfer, p.id))
 	return protocol.InitResult{TransferID: p.id, Checksums: true, AssetEncoding: params.AssetEncoding, Extensions: p.agreed}.Append(nil)

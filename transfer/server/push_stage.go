@@ -222,12 +222,9 @@ func (s *step) takeRecords(ctx context.Context, data json.RawMessage) error {
 		if len(records) == maxItems {
 			return fmt.Errorf("%w: a message of more than %d items", transfer.ErrDamaged, maxItems)
 		}
-		if err := s.push.policy.check(s.stage, raw); err != nil {
-			return err
-		}
 		record, err := transfer.ParseRecord(s.stage, raw)
-		if err != nil {
-			return err
+		if refused := s.push.policy.check(s.stage, record, raw, err); refused != nil {
+			return refused
 		}
 		records = append(records, record)
 	}

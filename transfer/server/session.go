@@ -193,7 +193,7 @@ func (s *session) read(ctx context.Context) error {
 // lost tells the end of a connection from a peer that does not keep to the protocol.
 func (s *session) lost(err error) error {
 	switch {
-	case errors.Is(err, dispatcher.ErrTooLarge), errors.Is(err, dispatcher.ErrProtocol):
+	case errors.Is(err, dispatcher.ErrTooLarge), errors.Is(err, dispatcher.ErrProtocol), errors.Is(err, protocol.ErrChanged):
 		return err
 	default:
 		return fmt.Errorf("%w: %w", errGone, err)
@@ -364,6 +364,14 @@ func (s *session) send(ctx context.Context, text []byte) error {
 	}
 	s.server.metrics.bytes.WithLabelValues(string(s.direction), "out").Add(float64(len(text)))
 	return nil
+}
+
+// seal makes messages carry checksums from now on, if that was agreed.
+func (s *session) seal(agreed protocol.Extensions) {
+	if agreed.Seals {
+		s.conn.SealWrites(true) // if init itself had none
+		s.conn.RequireSeals()
+	}
 }
 
 // origin names a part of the server as Strapi's diagnostics do.

@@ -38,21 +38,26 @@ const (
 	Again     Mishap = "again"      // it comes once more, three messages later
 	Swap      Mishap = "swap"       // it comes after the next one
 	Delay     Mishap = "delay"      // it and what follows come later, by Fault.Delay
-	Corrupt   Mishap = "corrupt"    // a bit of its first byte is turned
+	Slice     Mishap = "slice"      // it comes in pieces of few bytes
+	Corrupt   Mishap = "corrupt"    // a bit of it is turned
 	Stall     Mishap = "stall"      // from here on nothing passes, and nobody is told
 )
 
 // Mishaps returns all of them.
 func Mishaps() []Mishap {
-	return []Mishap{Cut, CutInside, CutAfter, Reset, Drop, Duplicate, Again, Swap, Delay, Corrupt, Stall}
+	return []Mishap{Cut, CutInside, CutAfter, Reset, Drop, Duplicate, Again, Swap, Delay, Slice, Corrupt, Stall}
 }
 
-// Fault says to which message what happens. It happens once.
+// Fault says to which message what happens.
 type Fault struct {
-	Do    Mishap // "" does nothing
-	From  Peer
-	Count int // the how manyth message of that side it is, over all connections, from 1
-	Delay time.Duration
+	Do     Mishap // "" does nothing
+	From   Peer
+	Count  int  // the how manyth message of that side it is, over all connections, from 1
+	Always bool // it happens to all that come after that one, too
+	Delay  time.Duration
+	// At is the byte of the message that [CutInside] ends before or [Corrupt] changes: of the frame the one, of the text the other.
+	// By default that is half of it, and its first byte.
+	At int
 	// Match, if set, says which messages are counted.
 	Match func(message []byte) bool
 }
@@ -61,7 +66,7 @@ type Fault struct {
 // what a network can.
 type Proxy struct {
 	listener net.Listener
-	target   string
+	dial     func(context.Context) (net.Conn, error)
 
 	mu      sync.Mutex // guards what follows
 	fault   Fault
@@ -80,7 +85,24 @@ func NewProxy(tb testing.TB, target string, fault Fault) *Proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Proxy{listener: listener, target: target, fault: fault, counted: make(map[Peer]int), open: make(map[net.Conn]struct{})}
+	return startProxy(tb, listener, fault, func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", target)
+	})
+}
+
+// NewProxy is the function of that name for a server in the network; clients find the proxy at address.
+func (n *Network) NewProxy(tb testing.TB, address, target string, fault Fault) *Proxy {
+	tb.Helper()
+	listener, err := n.Listen(address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return startProxy(tb, listener, fault, func(ctx context.Context) (net.Conn, error) { return n.DialContext(ctx, "", target) })
+}
+
+func startProxy(tb testing.TB, listener net.Listener, fault Fault, dial func(context.Context) (net.Conn, error)) *Proxy {
+	tb.Helper()
+	p := &Proxy{listener: listener, dial: dial, fault: fault, counted: make(map[Peer]int), open: make(map[net.Conn]struct{})}
 	ctx := context.WithoutCancel(tb.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -136,7 +158,7 @@ func (p *Proxy) drop() {
 }
 
 func (p *Proxy) serve(ctx context.Context, client net.Conn) {
-	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.target)
+	server, err := p.dial(ctx)
 	if err != nil {
 		_ = client.Close() // the client sees it
 		return
@@ -165,8 +187,11 @@ func (l *link) cut() {
 
 func (l *link) reset() {
 	for _, c := range []net.Conn{l.client, l.server} {
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // so that closing sends RST
+		switch c := c.(type) {
+		case *net.TCPConn:
+			_ = c.SetLinger(0) // so that closing sends RST
+		case *conn:
+			c.reset()
 		}
 	}
 	l.cut()
@@ -302,8 +327,8 @@ func (d *direction) pass(m proxied) error {
 	if m.control {
 		return d.write(m.raw)
 	}
-	if do, delay := d.link.proxy.strike(d.from, m.text); do != "" {
-		return d.mishap(do, delay, m)
+	if f := d.link.proxy.strike(d.from, m.text); f.Do != "" {
+		return d.mishap(f, m)
 	}
 	if err := d.write(m.raw); err != nil {
 		return err
@@ -325,26 +350,27 @@ func (d *direction) write(raw []byte) error {
 }
 
 // strike counts a message and returns what is to happen to it.
-func (p *Proxy) strike(from Peer, text []byte) (Mishap, time.Duration) {
+func (p *Proxy) strike(from Peer, text []byte) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fault.Match != nil && !p.fault.Match(text) {
-		return "", 0
+		return Fault{}
 	}
 	p.counted[from]++
-	if p.fired || from != p.fault.From || p.counted[from] != p.fault.Count {
-		return "", 0
+	n := p.counted[from]
+	if from != p.fault.From || n != p.fault.Count && (n < p.fault.Count || !p.fault.Always) {
+		return Fault{}
 	}
 	p.fired = true
-	return p.fault.Do, p.fault.Delay
+	return p.fault
 }
 
-func (d *direction) mishap(do Mishap, delay time.Duration, m proxied) error {
-	switch do {
+func (d *direction) mishap(f Fault, m proxied) error {
+	switch f.Do {
 	case Cut:
 		return errOver
 	case CutInside:
-		return errors.Join(d.write(m.raw[:len(m.raw)/2]), errOver)
+		return errors.Join(d.write(m.raw[:within(len(m.raw), f.At, len(m.raw)/2)]), errOver)
 	case CutAfter:
 		return errors.Join(d.write(m.raw), errOver)
 	case Reset:
@@ -361,14 +387,36 @@ func (d *direction) mishap(do Mishap, delay time.Duration, m proxied) error {
 		d.held, d.after = m.raw, 1
 		return nil
 	case Delay:
-		<-time.After(delay)
+		<-time.After(f.Delay)
 		return d.write(m.raw)
+	case Slice:
+		return d.slice(m.raw)
 	case Corrupt:
-		m.raw[m.first] ^= 0x04
+		m.raw[m.first+within(len(m.text), f.At, 0)] ^= 0x04
 		return d.write(m.raw)
 	case Stall:
 		d.link.once.Do(func() { close(d.link.stalled) })
 		return nil
 	}
 	return d.write(m.raw)
+}
+
+// within returns at, or else what stands in for it, as a place among n bytes.
+func within(n, at, instead int) int {
+	if at == 0 {
+		at = instead
+	}
+	return min(at, n-1)
+}
+
+// pieces is into how many a message is cut at most, so that a long one does not take for ever.
+const pieces = 200
+
+func (d *direction) slice(raw []byte) error {
+	for piece := range slices.Chunk(raw, max(3, len(raw)/pieces)) {
+		if err := d.write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
 }

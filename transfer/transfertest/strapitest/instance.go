@@ -21,7 +21,7 @@ import (
 const (
 	databaseFile   = ".tmp/data.db"
 	strapiCommand  = "node_modules/@strapi/strapi/bin/strapi.js"
-	commandTimeout = 3 * time.Minute
+	commandTimeout = 10 * time.Minute
 )
 
 // Lifespans of transfer tokens.
