@@ -80,10 +80,12 @@ func TestConformanceStockClientFiltersAtOurServer(t *testing.T) {
 		return section != files || !strings.HasPrefix(key, "only_here")
 	})
 	blank := newSite(t, strapitest.Options{})
-	server := startOurs(t, filepath.Join(t.TempDir(), "data"), "--site", "seeded=vault:seeded")
+	data := filepath.Join(t.TempDir(), "data")
+	server := startOurs(t, data, "--site", "seeded=vault:seeded", "--site", "content=vault:content", "--site", "config=vault:config", "--site", "rest=vault:rest")
 	to := func(name string) []string { return []string{"--to", server.url(name), "--to-token", server.token} }
 	from := func(name string) []string { return []string{"--from", server.url(name), "--from-token", server.token} }
 	mustStockTransfer(t, seeded, to("seeded")...)
+	mustStockTransfer(t, altered, to("")...)
 	requireSections := func(t *testing.T, before, got strapitest.Graph, replaced []strapitest.Section) {
 		t.Helper()
 		for _, section := range []strapitest.Section{rows, files, config} {
@@ -98,18 +100,19 @@ func TestConformanceStockClientFiltersAtOurServer(t *testing.T) {
 	}
 
 	for name, test := range map[string]struct {
+		site     string
 		flags    []string
 		replaced []strapitest.Section
 	}{
-		"--only content":          {[]string{"--only", "content"}, []strapitest.Section{rows}},
-		"--exclude content,files": {[]string{"--exclude", "content,files"}, []strapitest.Section{config}},
-		"--exclude config":        {[]string{"--exclude", "config"}, []strapitest.Section{rows, files}},
+		"--only content":          {"content", []string{"--only", "content"}, []strapitest.Section{rows}},
+		"--exclude content,files": {"config", []string{"--exclude", "content,files"}, []strapitest.Section{config}},
+		"--exclude config":        {"rest", []string{"--exclude", "config"}, []strapitest.Section{rows, files}},
 	} {
 		t.Run("push "+name, func(t *testing.T) {
-			mustStockTransfer(t, altered, to("")...)
-			mustStockTransfer(t, seeded, args(to(""), test.flags)...)
+			must(t, []string{"push", "--from", "vault:default", "--to", "vault:" + test.site, "--data", data, "--yes", "--json"})
+			mustStockTransfer(t, seeded, args(to(test.site), test.flags)...)
 			destination := &site{Instance: blank.Clone(t)}
-			mustStockTransfer(t, destination, from("")...)
+			mustStockTransfer(t, destination, from(test.site)...)
 			requireSections(t, sent, destination.Graph(t), test.replaced)
 		})
 		t.Run("pull "+name, func(t *testing.T) {
