@@ -26,6 +26,7 @@ type daemon struct {
 	cmd   *exec.Cmd
 	url   string
 	token string
+	mute  chan struct{} // closed when it says nothing more
 }
 
 var servesAt = regexp.MustCompile(`serving the vault's site default at (\S+)`)
@@ -36,7 +37,7 @@ func startDaemon(tb testing.TB) *daemon {
 	path, err := binary()
 	require.NoError(tb, err)
 	dir := tb.TempDir()
-	d := &daemon{cmd: exec.CommandContext(context.WithoutCancel(tb.Context()), path, "serve", "--listen", "127.0.0.1:0", "--data", dir)}
+	d := &daemon{mute: make(chan struct{}), cmd: exec.CommandContext(context.WithoutCancel(tb.Context()), path, "serve", "--listen", "127.0.0.1:0", "--data", dir)}
 	d.cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
 	stdout, err := d.cmd.StdoutPipe()
 	require.NoError(tb, err)
@@ -50,6 +51,12 @@ func startDaemon(tb testing.TB) *daemon {
 			d.url = found[1]
 		}
 	}
+	go func() { // joined by stop; a server that nobody listens to would stop in the middle of a word
+		defer close(d.mute)
+		for said.Scan() {
+			continue
+		}
+	}()
 	require.NotEmpty(tb, d.url)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(tb, err)
@@ -61,6 +68,7 @@ func startDaemon(tb testing.TB) *daemon {
 func (d *daemon) stop() usage {
 	if d.cmd.ProcessState == nil {
 		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		<-d.mute
 		_ = d.cmd.Wait()
 	}
 	u, _ := usageOf(d.cmd.ProcessState, 0)
