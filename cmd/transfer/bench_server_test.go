@@ -138,11 +138,11 @@ func theirs(b *testing.B, instance *strapitest.Instance, args ...string) stageSe
 }
 
 // BenchmarkServerAgainstStock pushes to and pulls from our server with our client, and between two Strapi servers with Strapi's, the
-// same content in turn, and tells the time of the stages: seeded content with 4,000 rows and links more, and 200 files of 1 MB.
+// same content in turn, and tells the time of the stages: seeded content with 1,000 rows and 2,000 links more, and 200 files of 1 MB.
 func BenchmarkServerAgainstStock(b *testing.B) {
 	strapitest.Require(b)
 	source := strapitest.New(b, strapitest.Options{Seed: true})
-	source.Script(b, plantBeds, "4000")
+	source.Script(b, plantBeds, "1000")
 	source.Script(b, uploadMany, "200", "1000000")
 	token := source.Token(b, strapitest.Forever, "pull", "push")
 	other := source.Clone(b)
