@@ -26,8 +26,10 @@ const (
 )
 
 const (
-	// readPiece is how much of a message is read at a time, at least, and the memory that a connection starts with.
+	// readPiece is how much is read ahead of a message.
 	readPiece = 64 << 10
+	// firstPiece is the memory for messages that a connection starts with. It doubles when it is full.
+	firstPiece = 4 << 10
 	// maxReadBuffer is how much memory a connection keeps for reading; what a larger message needed is let go.
 	maxReadBuffer = 4 << 20
 
@@ -146,8 +148,8 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	}
 	buf := w.buf[:0]
 	for {
-		if cap(buf)-len(buf) < readPiece {
-			buf = slices.Grow(buf, max(readPiece, len(buf)))
+		if cap(buf)-len(buf) < firstPiece/2 {
+			buf = slices.Grow(buf, max(firstPiece, len(buf)))
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

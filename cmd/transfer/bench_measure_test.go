@@ -23,7 +23,7 @@ const (
 	measureVariable = "TRANSFER_TEST_MEASURE"
 
 	// measureTimeout is how long a measured transfer may take: it is to end tests that hang.
-	measureTimeout = 5 * time.Minute
+	measureTimeout = 15 * time.Minute
 )
 
 // usage is what one run of the command took.

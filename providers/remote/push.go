@@ -17,13 +17,13 @@ const (
 	maxBatchText   = 512 << 10
 	maxBatchItems  = 100
 	maxBatchAge    = 450 * time.Millisecond
+	maxAssetBytes  = 1 << 20
+	maxAssetText   = 6 << 20
+	assetChunkSize = 64 << 10
 
 	// maxBatchRows stands in for maxBatchItems towards servers of ours: a hundred links have 18 KB, and a window of messages that short
 	// fills no long line.
 	maxBatchRows = 10_000
-	maxAssetBytes  = 1 << 20
-	maxAssetText   = 6 << 20
-	assetChunkSize = 64 << 10
 
 	// maxRecord leaves room for the rest of the message.
 	maxRecord = protocol.MaxMessage - 4<<10

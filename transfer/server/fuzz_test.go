@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,6 +34,44 @@ func moves() []func(w *wire) *protocol.Response {
 		list = append(list, ask("start "+stage), ask("end "+stage))
 	}
 	return list
+}
+
+// FuzzWalkOfAPull goes through a pull at random. Whatever is asked is answered, and the site stays as it is.
+func FuzzWalkOfAPull(f *testing.F) {
+	f.Add([]byte{0, 3, 8, 9, 9, 13, 1})
+	f.Add([]byte{0, 3, 8, 13, 8, 9, 10, 9, 14, 6, 1})
+	f.Add([]byte{2, 9, 6, 1, 0, 3, 11, 9, 9, 9, 9, 9, 9, 16, 6, 1, 0})
+	f.Fuzz(func(t *testing.T, path []byte) {
+		const longest = 40
+		r := newRig(t, &site{content: small()})
+		w := r.connect(protocol.Pull)
+		requests := []string{
+			"command init", "command end", "command status", "action bootstrap", "action getMetadata", "action getSchemas", "action close",
+			"action rollback", "start entities", "", "start assets", "start links", "start configuration", "end entities", "end assets",
+			"end links", "end configuration", "stream entities", "start schemas", "start nothing",
+		}
+		for _, step := range path[:min(len(path), longest)] {
+			what := requests[int(step)%len(requests)]
+			switch {
+			case what == "" && len(w.frames) > 0:
+				w.ack(w.frames[0])
+				w.frames = w.frames[1:]
+			case what == "":
+				w.say(`{"uuid":"of no frame"}`)
+			case what == "command init":
+				if result, err := protocol.ParseInitResult(w.ask(what, pullInit).Data); err == nil {
+					w.id = result.TransferID
+				}
+			case what == "command end":
+				w.ask(what, `{"transferID":"`+w.id+`"}`)
+			default:
+				w.ask(what)
+			}
+		}
+		require.NoError(t, w.conn.NetConn().Close())
+		require.Eventually(t, func() bool { return r.sessions() == 0 }, patience, time.Millisecond, "the session is freed")
+		require.Equal(t, small().Lines(), r.site.current().Lines())
+	})
 }
 
 // FuzzWalk goes through a push at random. Whatever is asked is answered, and the site changes only by a close that is answered without

@@ -35,16 +35,22 @@ type stream struct {
 func (s *stream) run(session, ctx context.Context) {
 	defer s.compressor.Close()
 	sess := s.pull.sess
+	last := protocol.Frame{Stream: s.id, Ended: true}
 	err := sess.guarded(ctx, s.pump)
+	if err != nil && ctx.Err() == nil {
+		last.Error, err = s.failed(session, err)
+	}
+	if err == nil {
+		// The last frame comes when all before it have been acknowledged: so that none can be lost unnoticed.
+		err = s.window.room(ctx, maxFlying+1, sess.server.config.AckTimeout)
+	}
 	switch cause := context.Cause(ctx); {
 	case session.Err() != nil, errors.Is(cause, errEnded):
 		return
-	case errors.Is(cause, errStage):
-		err = s.put(session, protocol.Frame{Stream: s.id, Ended: true}) // the client reads no more: nothing to wait for
+	case errors.Is(cause, errStage): // the client reads no more: nothing to wait for
+		err = s.put(session, protocol.Frame{Stream: s.id, Ended: true})
 	case err == nil:
-		err = s.last(session, nil)
-	default:
-		err = s.failed(session, err)
+		err = s.put(session, last)
 	}
 	if err != nil {
 		sess.stop(err)
@@ -167,27 +173,18 @@ func (s *stream) put(ctx context.Context, f protocol.Frame) error {
 	return s.pull.sess.send(ctx, f.Append(nil))
 }
 
-// last sends the frame that ends the stage, when all frames before it have been acknowledged: so that none can be lost unnoticed.
-func (s *stream) last(ctx context.Context, failure json.RawMessage) error {
-	if err := s.window.room(ctx, maxFlying+1, s.pull.sess.server.config.AckTimeout); err != nil {
-		return err
-	}
-	return s.put(ctx, protocol.Frame{Stream: s.id, Ended: true, Error: failure})
-}
-
-// failed tells the client what went wrong: a frame's error has no text in stock clients, so a diagnostic goes before it.
-func (s *stream) failed(ctx context.Context, cause error) error {
+// failed tells the client what went wrong: a frame's error has no text in stock clients, so a diagnostic goes before it. It returns the
+// error of the last frame.
+func (s *stream) failed(ctx context.Context, cause error) (json.RawMessage, error) {
 	sess := s.pull.sess
 	sess.log.WarnContext(ctx, "stage failed", slog.String(keyStage, string(s.stage)), slog.Any(keyError, cause))
 	sess.server.metrics.errors.WithLabelValues(string(protocol.Pull), codeOf(cause)).Inc()
 	if errors.Is(cause, errSlow) {
-		return cause
+		return nil, cause
 	}
 	text := safeText(protocol.Request{UUID: s.id}, cause)
-	if err := sess.tell(ctx, protocol.DiagnosticError, "", text); err != nil {
-		return err
-	}
-	return s.last(ctx, (&protocol.Error{Message: text, Details: protocol.ErrorDetails{Step: protocol.StepTransfer}}).Append(nil))
+	failure := &protocol.Error{Message: text, Details: protocol.ErrorDetails{Step: protocol.StepTransfer}}
+	return failure.Append(nil), sess.tell(ctx, protocol.DiagnosticError, "", text)
 }
 
 // flights are the frames of a stream that are under way.

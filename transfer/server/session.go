@@ -31,7 +31,7 @@ type session struct {
 
 	conn    *dispatcher.WebSocket
 	replays *dispatcher.Replays
-	line    chan request
+	line    chan *request
 	room    *semaphore.Weighted // bytes in line
 	work    conversation
 	barrier barrier
@@ -78,7 +78,7 @@ func newSession(s *Server, p *place, direction protocol.Direction, t token.Token
 		log: s.log.With(slog.String(keySite, p.name), slog.String(keyDirection, string(direction)),
 			slog.String(keyToken, t.ID), slog.String(keyRemote, remote)),
 		replays: dispatcher.NewReplays(),
-		line:    make(chan request, queueLength),
+		line:    make(chan *request, queueLength),
 		room:    semaphore.NewWeighted(maxQueued),
 	}
 	sess.barrier.passed = make(chan struct{}, 1)
@@ -230,7 +230,7 @@ func (s *session) admit(ctx context.Context, r protocol.Request, text []byte) er
 		return context.Cause(ctx)
 	}
 	select {
-	case s.line <- request{Request: r, weight: weight}:
+	case s.line <- &request{Request: r, weight: weight}:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -36,12 +36,12 @@ func Lag(tb testing.TB, target string, oneWay time.Duration) (address string) {
 }
 
 func longLine(ctx context.Context, client net.Conn, target string, oneWay time.Duration) {
-	defer client.Close()
+	defer func() { _ = client.Close() }() // it is over either way
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", target)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	stop := context.AfterFunc(ctx, func() { _, _ = client.Close(), server.Close() })
 	defer stop()
 	var both sync.WaitGroup
