@@ -14,13 +14,13 @@ import (
 // How much one message carries: the figures of Strapi's client since 5.43. maxAssetText is ours: it bounds messages that consist of
 // many empty files, whose bytes count nothing, or of the form for old servers, which is nearly four times as long.
 const (
-	maxBatchText   = 512 << 10
-	maxBatchItems  = 100
-	maxBatchAge    = 450 * time.Millisecond
+	maxBatchText  = 512 << 10
+	maxBatchItems = 100
+	maxBatchAge   = 450 * time.Millisecond
 
 	// maxBatchRows stands in for maxBatchItems towards servers of ours: a hundred links have 18 KB, and a window of messages that short
 	// fills no long line.
-	maxBatchRows = 10_000
+	maxBatchRows   = 10_000
 	maxAssetBytes  = 1 << 20
 	maxAssetText   = 6 << 20
 	assetChunkSize = 64 << 10
