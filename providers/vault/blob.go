@@ -1,12 +1,12 @@
 package vault
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/transfer-runner/runner/transfer"
 )
@@ -42,45 +42,12 @@ func (d *Digest) Scan(value any) error {
 func (d Digest) folder() string { return hex.EncodeToString(d[:1]) }
 func (d Digest) name() string   { return hex.EncodeToString(d[1:]) }
 
-func (v *Vault) blobPath(d Digest) string { return v.path(blobFolder, d.folder(), d.name()) }
-
-// present reports whether a piece of this size is in its place. Its bytes are not looked at.
-func (v *Vault) present(d Digest, size int64) (bool, error) {
-	info, err := os.Stat(v.blobPath(d))
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look at piece %s: %w", d, err)
-	}
-	return info.Mode().IsRegular() && info.Size() == size, nil
-}
-
-// openBlob opens a piece of a known size.
-func (v *Vault) openBlob(d Digest, size int64) (*os.File, error) {
-	file, err := os.Open(v.blobPath(d))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the piece %s is missing", transfer.ErrDamaged, d)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open piece %s: %w", d, err)
-	}
-	info, err := file.Stat()
-	if err == nil && info.Size() != size {
-		err = fmt.Errorf("%w: the piece %s has %d bytes, not %d", transfer.ErrDamaged, d, info.Size(), size)
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
 // readBlob returns a piece that is small enough to be held, after checking it.
-func (v *Vault) readBlob(d Digest, size int64) ([]byte, error) {
+func (v *Vault) readBlob(ctx context.Context, d Digest, size int64) ([]byte, error) {
 	if size < 0 || size > maxSegmentFile {
 		return nil, fmt.Errorf("%w: a segment of %d bytes, at most %d", transfer.ErrDamaged, size, maxSegmentFile)
 	}
-	file, err := v.openBlob(d, size)
+	file, err := v.pieces.open(ctx, d, size)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ type CheckReport struct {
 
 // Check looks for what is missing or changed. What it finds is in the report; the error is for a check that could not be finished.
 func (v *Vault) Check(ctx context.Context, opts CheckOptions) (r CheckReport, err error) {
-	lock, err := v.share(ctx)
+	lock, err := v.locks.share(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -72,21 +72,8 @@ func (v *Vault) checkIndex(ctx context.Context, r *CheckReport) (err error) {
 	if r.Snapshots, err = v.index.number(ctx, "SELECT count(*) FROM snapshots WHERE forgotten IS NULL"); err != nil {
 		return err
 	}
-	err = v.index.rows(ctx, func(row *sql.Rows) error {
-		var text string
-		if err := row.Scan(&text); err != nil {
-			return err
-		}
-		if text != "ok" {
-			r.Problems = append(r.Problems, Problem{Message: "index: " + text})
-		}
-		return nil
-	}, "PRAGMA integrity_check(100)")
-	if err != nil {
+	if err := v.index.dialect.check(ctx, v.index, r); err != nil {
 		return err
-	}
-	if n, err := v.index.number(ctx, "SELECT count(*) FROM pragma_foreign_key_check"); err != nil || n > 0 {
-		r.Problems = append(r.Problems, Problem{Message: fmt.Sprintf("index: %d rows refer to others that are not there", n)})
 	}
 	list, err := v.Snapshots(ctx, "")
 	if err != nil {
@@ -159,7 +146,7 @@ func (v *Vault) checkFolder(ctx context.Context, first byte, opts CheckOptions, 
 
 // checkPiece returns what is wrong with a piece.
 func (v *Vault) checkPiece(ctx context.Context, p piece, read bool) error {
-	file, err := v.openBlob(p.digest, p.size)
+	file, err := v.pieces.open(ctx, p.digest, p.size)
 	if err != nil || !read {
 		if file != nil {
 			err = errors.Join(err, file.Close())
@@ -181,10 +168,11 @@ func (v *Vault) checkPiece(ctx context.Context, p piece, read bool) error {
 func (v *Vault) affected(ctx context.Context, d Digest) (out []string, err error) {
 	err = v.index.rows(ctx, func(row *sql.Rows) error {
 		var site, name string
-		err := row.Scan(&site, &name)
+		var id int64
+		err := row.Scan(&site, &name, &id)
 		out = append(out, Reference{Site: site, Snapshot: name}.String())
 		return err
-	}, `SELECT DISTINCT t.name, s.name FROM blobs b
+	}, `SELECT DISTINCT t.name, s.name, s.id FROM blobs b
 		LEFT JOIN assets a ON a.blob_id = b.id
 		JOIN segments g ON g.blob_id = b.id OR g.id = a.segment_id
 		JOIN snapshot_segments ss ON ss.segment_id = g.id
@@ -226,7 +214,7 @@ func (v *Vault) Stat(ctx context.Context) (s Stat, err error) {
 		}
 	}
 	s.Sites, s.Snapshots = int64(len(sites)), int64(len(list))
-	err = v.index.read.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM blobs").Scan(&s.Blobs, &s.Bytes)
+	err = v.index.row(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM blobs").Scan(&s.Blobs, &s.Bytes)
 	if err != nil {
 		return s, fmt.Errorf("read index: %w", err)
 	}

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,7 +64,7 @@ func (d *Destination) commit(ctx context.Context) error {
 	d.v.opts.fault("before the record")
 	// From here on the context may end, but the transaction must not end half known.
 	ctx = context.WithoutCancel(ctx)
-	err := d.v.index.change(ctx, func(tx *sql.Tx) error {
+	err := d.lock.change(ctx, func(tx *indexTx) error {
 		err := d.record(ctx, tx, &snap)
 		d.v.opts.fault("in the record")
 		return err

@@ -21,7 +21,8 @@ import (
 	"github.com/transfer-runner/runner/transfer/transfertest"
 )
 
-// childVariable makes the test binary a writer that is killed: folder, point, and how often that is to be passed.
+// childVariable makes the test binary a writer that is killed: folder, point, how often that is to be passed, and the database and the
+// endpoint of the bucket if those are shared.
 const childVariable = "TRANSFER_TEST_VAULT_CHILD"
 
 // newContent is what the child writes over the sample.
@@ -46,7 +47,12 @@ func child(ctx context.Context, task []string) error {
 	if err != nil {
 		return err
 	}
-	opts := vault.WithFault(vault.Options{}, func(point string) {
+	var opts vault.Options
+	if len(task) > 4 {
+		bucket := sharedBucket(task[4])
+		opts = vault.Options{Database: task[3], Blobs: &bucket}
+	}
+	opts = vault.WithFault(opts, func(point string) {
 		if point != task[1] {
 			return
 		}
@@ -72,12 +78,12 @@ func child(ctx context.Context, task []string) error {
 }
 
 // killAt runs a child that is killed at a point.
-func killAt(t *testing.T, dir, point string, nth int) {
+func killAt(t *testing.T, dir, point string, nth int, shared ...string) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestTheChild$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s|%d", childVariable, dir, point, nth))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s", childVariable, strings.Join(append([]string{dir, point, strconv.Itoa(nth)}, shared...), "|")))
 	out, err := cmd.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	require.True(t, ok, "the child came to its end: %v %s", err, out)
@@ -142,6 +148,51 @@ func TestAWriterKilledAtAnyPointLeavesOldOrNew(t *testing.T) {
 
 			put(t, v, "site", newContent())
 			require.Equal(t, lines(sortedSchemas(newContent())), lines(get(t, v, "site", "")), "the lock is free and the vault works")
+		})
+	}
+}
+
+func TestAServerThatIsKilledLeavesOldOrNewToTheOthers(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		point string
+		nth   int
+		after string // the site that the others see
+	}{
+		"in the middle of the files":       {"asset", 20, "old"},
+		"when all is sent":                 {"published", 1, "old"},
+		"inside the transaction":           {"in the record", 1, "old"},
+		"just after the record":            {"recorded", 1, "new"},
+		"while what is forgotten is swept": {"pruned", 1, "old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := share(t)
+			v := s.open(t)
+			if tt.point == "pruned" {
+				put(t, v, "site", newContent())
+			}
+			put(t, v, "site", transfertest.Sample())
+			dir := t.TempDir()
+
+			killAt(t, dir, tt.point, tt.nth, s.database, s.bucket.Endpoint)
+
+			want := transfertest.Sample()
+			if tt.after == "new" {
+				want = newContent()
+			}
+			require.Equal(t, lines(sortedSchemas(want)), lines(get(t, v, "site", "")))
+			s.settle(t)
+			swept, err := v.Sweep(t.Context())
+			require.NoError(t, err)
+			require.False(t, swept.Busy, "the locks are free")
+			report, err := v.Check(t.Context(), vault.CheckOptions{ReadData: true})
+			require.NoError(t, err)
+			require.Empty(t, report.Problems)
+			require.Len(t, s.pieces(t), int(report.Blobs-s.empty(t)), "nothing is left behind")
+
+			put(t, v, "site", smallSite())
+			require.Equal(t, lines(sortedSchemas(smallSite())), lines(get(t, v, "site", "")))
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gofrs/flock"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/transfer-runner/runner/transfer"
@@ -29,9 +28,8 @@ type Destination struct {
 
 	plan    transfer.Plan
 	parent  *Source // the newest snapshot, nil if there is none
-	writer  *siteLock
-	shared  *flock.Flock
-	staging *staging
+	lock    holding // of the vault and of the site
+	staging staging
 	encoder *zstd.Encoder
 	cutter  *cutter
 	stage   int // index in the plan
@@ -92,18 +90,18 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	if d.closed || d.writer != nil {
+	if d.closed || d.lock != nil {
 		return nil, fmt.Errorf("%w: a snapshot is begun once", transfer.ErrUsage)
 	}
 	// First the vault, then the site: whoever is alone in the vault knows that nobody holds a site.
-	shared, err := d.v.share(ctx)
+	lock, err := d.v.locks.share(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if d.writer, err = d.v.lockSite(d.site, d.opts.Who); err != nil {
-		return nil, errors.Join(err, shared.Close())
+	if err := d.v.locks.site(ctx, lock, d.site, d.opts.Who); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	d.shared = shared
+	d.lock = lock
 	if err := d.begin(ctx, plan); err != nil {
 		return nil, errors.Join(fmt.Errorf("begin snapshot of %s: %w", d.site, err), d.Close())
 	}
@@ -124,7 +122,7 @@ func (d *Destination) begin(ctx context.Context, plan transfer.Plan) (err error)
 	case !errors.Is(err, ErrNoSnapshot):
 		return err
 	}
-	if d.staging, err = d.v.newStaging(); err != nil {
+	if d.staging, err = d.v.pieces.stage(ctx); err != nil {
 		return err
 	}
 	if d.encoder, err = newEncoder(); err != nil {
@@ -299,7 +297,7 @@ func (d *Destination) Snapshot() Snapshot { return d.result }
 
 // Close implements [transfer.Destination].
 func (d *Destination) Close() error {
-	if d.closed || d.writer == nil {
+	if d.closed || d.lock == nil {
 		d.closed = true
 		return nil
 	}
@@ -318,6 +316,6 @@ func (d *Destination) release() (left bool, err error) {
 	if d.encoder != nil {
 		errs = append(errs, d.encoder.Close())
 	}
-	errs = append(errs, d.writer.release(), d.shared.Close())
+	errs = append(errs, d.lock.Close())
 	return left, errors.Join(errs...)
 }

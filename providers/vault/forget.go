@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -122,7 +121,7 @@ func (v *Vault) drop(ctx context.Context, list []Snapshot) (Swept, error) {
 	if len(list) == 0 {
 		return Swept{}, nil
 	}
-	err := v.index.change(ctx, func(tx *sql.Tx) error {
+	err := v.index.change(ctx, func(tx *indexTx) error {
 		for _, s := range list {
 			_, err := tx.ExecContext(ctx, "UPDATE snapshots SET forgotten = ? WHERE name = ? AND forgotten IS NULL", v.opts.Now().UnixMilli(), s.ID)
 			if err != nil {

@@ -3,112 +3,78 @@ package vault
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver
-
-	"github.com/transfer-runner/runner/providers/internal/layout"
 	"github.com/transfer-runner/runner/transfer"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readers is how many connections read the index at once.
 const readers = 4
 
-// index is the vault's database: one connection that writes, a few that read.
+// index is the vault's database: connections that write, one at a time, and a few that read.
 type index struct {
-	write *sql.DB
-	read  *sql.DB
+	write   *sql.DB
+	read    *sql.DB
+	dialect dialect
 }
 
-func openIndex(ctx context.Context, path string) (*index, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := ownFile(path); err != nil {
-		return nil, err
-	}
-	open := func(lock string, most int) (*sql.DB, error) {
-		// FULL: a commit that was answered survives a power cut.
-		query := "?_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_txlock=" + lock
-		db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()+query)
-		if err == nil {
-			db.SetMaxOpenConns(most)
-		}
-		return db, err
-	}
-	x := &index{}
-	if x.write, err = open("immediate", 1); err != nil {
-		return nil, err
-	}
-	if x.read, err = open("deferred", readers); err != nil {
-		return nil, errors.Join(err, x.write.Close())
-	}
-	if err := x.migrate(ctx); err != nil {
-		return nil, errors.Join(err, x.close())
-	}
-	return x, nil
+// dialect is what databases say differently.
+type dialect interface {
+	// text turns a statement with ? for its values into the database's own.
+	text(statement string) string
+	// begin is called first in every transaction that writes: after it nobody else writes.
+	begin(ctx context.Context, tx *sql.Tx) error
+	// migrate brings the index to this program's version of it.
+	migrate(ctx context.Context, x *index) error
+	// check adds what is wrong with the database by itself.
+	check(ctx context.Context, x *index, r *CheckReport) error
 }
 
-// ownFile makes a file that belongs to its owner alone, before a library makes one that does not; its companions get its mode.
-func ownFile(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode) //nolint:gosec // a fixed name in the vault's folder
-	if err != nil {
-		return layout.Unwritable(err)
-	}
-	info, err := file.Stat()
-	if err == nil && info.Mode().Perm()&^fileMode != 0 { // older versions made it so
-		err = file.Chmod(fileMode)
-	}
-	return errors.Join(err, file.Close())
+// indexTx is a transaction that writes.
+type indexTx struct {
+	*sql.Tx
+
+	dialect dialect
+}
+
+// ExecContext runs a statement with ? for its values.
+func (t *indexTx) ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error) {
+	return t.Tx.ExecContext(ctx, t.dialect.text(statement), args...)
+}
+
+// QueryRowContext runs a query for one row, with ? for its values.
+func (t *indexTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.Tx.QueryRowContext(ctx, t.dialect.text(query), args...)
+}
+
+// PrepareContext prepares a statement with ? for its values. It ends with the transaction.
+func (t *indexTx) PrepareContext(ctx context.Context, statement string) (*sql.Stmt, error) {
+	return t.Tx.PrepareContext(ctx, t.dialect.text(statement))
 }
 
 func (x *index) close() error { return errors.Join(x.read.Close(), x.write.Close()) }
 
-// migrate brings the index to this program's version of it, one numbered file after the other.
-func (x *index) migrate(ctx context.Context) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	return x.change(ctx, func(tx *sql.Tx) error {
-		var version int
-		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-			return damaged(err)
-		}
-		if version > len(names) {
-			return fmt.Errorf("%w: the index is of version %d, this program knows %d: use a newer one", transfer.ErrIncompatible, version, len(names))
-		}
-		for i, name := range names[version:] {
-			text, err := migrations.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, string(text)); err != nil {
-				return fmt.Errorf("migrate index to version %d: %w", version+i+1, err)
-			}
-		}
-		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(names)))
-		return err
-	})
+// change runs a function in a transaction that nobody else writes beside.
+func (x *index) change(ctx context.Context, run func(tx *indexTx) error) error {
+	return x.changeOn(ctx, x.write, run)
 }
 
-// change runs a function in a transaction that nobody else writes beside.
-func (x *index) change(ctx context.Context, run func(tx *sql.Tx) error) error {
-	tx, err := x.write.BeginTx(ctx, nil)
+// beginner is a database or one connection to it.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+// changeOn is change on a connection that holds locks: it fails if those are lost.
+func (x *index) changeOn(ctx context.Context, conn beginner, run func(tx *indexTx) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin in index: %w", err)
 	}
-	if err := run(tx); err != nil {
+	if err = x.dialect.begin(ctx, tx); err == nil {
+		err = run(&indexTx{Tx: tx, dialect: x.dialect})
+	}
+	if err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
@@ -117,12 +83,17 @@ func (x *index) change(ctx context.Context, run func(tx *sql.Tx) error) error {
 	return nil
 }
 
+// row runs a query for one row.
+func (x *index) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return x.read.QueryRowContext(ctx, x.dialect.text(query), args...)
+}
+
 // damaged marks an error of a database that cannot be read.
 func damaged(err error) error { return fmt.Errorf("%w: read index: %w", transfer.ErrDamaged, err) }
 
 // rows runs a query and hands over its rows one by one.
 func (x *index) rows(ctx context.Context, scan func(row *sql.Rows) error, query string, args ...any) (err error) {
-	rows, err := x.read.QueryContext(ctx, query, args...)
+	rows, err := x.read.QueryContext(ctx, x.dialect.text(query), args...)
 	if err != nil {
 		return fmt.Errorf("read index: %w", err)
 	}
@@ -137,7 +108,7 @@ func (x *index) rows(ctx context.Context, scan func(row *sql.Rows) error, query 
 
 // number runs a query for one number.
 func (x *index) number(ctx context.Context, query string, args ...any) (n int64, err error) {
-	if err := x.read.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+	if err := x.row(ctx, query, args...).Scan(&n); err != nil {
 		return 0, fmt.Errorf("read index: %w", err)
 	}
 	return n, nil
@@ -149,7 +120,7 @@ func (x *index) forgotten(ctx context.Context) (int64, error) {
 
 // blobSize returns the size of a piece that some snapshot is made of, false if none is.
 func (x *index) blobSize(ctx context.Context, d Digest) (size int64, known bool, err error) {
-	err = x.read.QueryRowContext(ctx, "SELECT size FROM blobs WHERE digest = ?", d[:]).Scan(&size)
+	err = x.row(ctx, "SELECT size FROM blobs WHERE digest = ?", d[:]).Scan(&size)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -171,7 +142,7 @@ type segment struct {
 // knownSegment returns the segment with these lines, false if no snapshot has it.
 func (x *index) knownSegment(ctx context.Context, stage transfer.Stage, raw Digest) (segment, bool, error) {
 	s := segment{raw: raw}
-	err := x.read.QueryRowContext(ctx, `SELECT b.digest, b.size, s.records, s.bytes FROM segments s JOIN blobs b ON b.id = s.blob_id
+	err := x.row(ctx, `SELECT b.digest, b.size, s.records, s.bytes FROM segments s JOIN blobs b ON b.id = s.blob_id
 		WHERE s.stage = ? AND s.raw = ?`, stage, raw[:]).Scan(&s.blob, &s.size, &s.records, &s.bytes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return segment{}, false, nil

@@ -13,14 +13,14 @@ import (
 // recorder writes the rows of one snapshot.
 type recorder struct {
 	v    *Vault
-	tx   *sql.Tx
+	tx   *indexTx
 	snap *Snapshot
 
 	findSegment, addSegment, place, findBlob, addBlob, addAsset *sql.Stmt
 }
 
 // record writes the snapshot into the index.
-func (d *Destination) record(ctx context.Context, tx *sql.Tx, s *Snapshot) error {
+func (d *Destination) record(ctx context.Context, tx *indexTx, s *Snapshot) error {
 	w := &recorder{v: d.v, tx: tx, snap: s}
 	if err := w.prepare(ctx); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (w *recorder) segment(ctx context.Context, stage transfer.Stage, seq int, f
 
 // assets notes which files the lines of a new segment name.
 func (w *recorder) assets(ctx context.Context, id int64, seg segment) error {
-	lines, err := w.v.linesOf(seg)
+	lines, err := w.v.linesOf(ctx, seg)
 	if err != nil {
 		return err
 	}

@@ -158,8 +158,8 @@ func split(lines []byte) iter.Seq[[]byte] {
 }
 
 // linesOf reads a segment.
-func (v *Vault) linesOf(s segment) ([]byte, error) {
-	data, err := v.readBlob(s.blob, s.size)
+func (v *Vault) linesOf(ctx context.Context, s segment) ([]byte, error) {
+	data, err := v.readBlob(ctx, s.blob, s.size)
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"iter"
 
-	"github.com/gofrs/flock"
-
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -16,7 +14,7 @@ import (
 type Source struct {
 	v    *Vault
 	snap Snapshot
-	lock *flock.Flock // nil when whoever made it holds one, and once closed
+	lock holding // nil when whoever made it holds one, and once closed
 }
 
 var (
@@ -28,7 +26,7 @@ var (
 // Source opens a snapshot for reading; snapshot is the beginning of an id, and "" is the newest. Until it is closed nothing is
 // removed from the vault.
 func (v *Vault) Source(ctx context.Context, site, snapshot string) (*Source, error) {
-	lock, err := v.share(ctx)
+	lock, err := v.locks.share(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +190,7 @@ var errStop = errors.New("stop")
 
 // segmentLines yields the lines of a segment from the one with number next on. Its error has been yielded, or is errStop.
 func (s *Source) segmentLines(ctx context.Context, p placed, next int64, yield func(numbered, error) bool) (int64, error) {
-	lines, err := s.v.linesOf(p.segment)
+	lines, err := s.v.linesOf(ctx, p.segment)
 	if err == nil && p.first > next {
 		err = fmt.Errorf("%w: records %d to %d are missing", transfer.ErrDamaged, next, p.first)
 	}
@@ -227,7 +225,7 @@ func (s *Source) record(stage transfer.Stage, line []byte) (transfer.Record, err
 	}
 	return transfer.Asset{
 		Filename: a.Name, Filepath: a.Path, Length: a.Length, Metadata: a.Metadata, Digest: a.digest.String(),
-		Content: func(context.Context) (io.ReadCloser, error) { return s.v.openBlob(a.digest, a.Length) },
+		Content: func(ctx context.Context) (io.ReadCloser, error) { return s.v.pieces.open(ctx, a.digest, a.Length) },
 	}, nil
 }
 

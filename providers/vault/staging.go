@@ -20,8 +20,9 @@ const (
 	syncAtOnce  = 8
 )
 
-// staging holds the new pieces of one write in a folder of its own, laid out as the vault's, until they are published.
-type staging struct {
+// folderStaging is a folder laid out as the vault's, in which pieces become durable before they are moved into their places.
+type folderStaging struct {
+	p     *folderPieces
 	v     *Vault
 	dir   string
 	root  *os.File // the folder, open since before the first write, so that it hears of failed ones
@@ -31,8 +32,9 @@ type staging struct {
 	moved bool      // pieces have been published
 }
 
-func (v *Vault) newStaging() (*staging, error) {
-	dir, err := os.MkdirTemp(v.path(tempFolder), "write-")
+// stage implements [pieces].
+func (p *folderPieces) stage(context.Context) (staging, error) {
+	dir, err := os.MkdirTemp(p.v.path(tempFolder), "write-")
 	if err != nil {
 		return nil, layout.Unwritable(err)
 	}
@@ -40,12 +42,12 @@ func (v *Vault) newStaging() (*staging, error) {
 	if err != nil {
 		return nil, layout.Unwritable(errors.Join(err, os.Remove(dir)))
 	}
-	return &staging{v: v, dir: dir, root: root}, nil
+	return &folderStaging{p: p, v: p.v, dir: dir, root: root}, nil
 }
 
-// has reports whether a piece need not be written: it is in the vault, or staged.
-func (s *staging) has(ctx context.Context, d Digest, size int64) (bool, error) {
-	there, err := s.v.present(d, size)
+// has implements [staging].
+func (s *folderStaging) has(ctx context.Context, d Digest, size int64) (bool, error) {
+	there, err := s.p.present(ctx, d, size)
 	if err != nil {
 		return false, err
 	}
@@ -61,10 +63,10 @@ func (s *staging) has(ctx context.Context, d Digest, size int64) (bool, error) {
 	return err == nil, err
 }
 
-func (s *staging) path(d Digest) string { return filepath.Join(s.dir, d.folder(), d.name()) }
+func (s *folderStaging) path(d Digest) string { return filepath.Join(s.dir, d.folder(), d.name()) }
 
-// put stages a small piece.
-func (s *staging) put(ctx context.Context, d Digest, data []byte) error {
+// put implements [staging].
+func (s *folderStaging) put(ctx context.Context, d Digest, data []byte) error {
 	if there, err := s.has(ctx, d, int64(len(data))); there || err != nil {
 		return err
 	}
@@ -78,14 +80,14 @@ func (s *staging) put(ctx context.Context, d Digest, data []byte) error {
 	return nil
 }
 
-// create returns a file for a piece whose digest is not known yet.
-func (s *staging) create() (*os.File, error) {
+// create implements [staging].
+func (s *folderStaging) create() (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(s.dir, "part"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, fileMode)
 	return file, layout.Unwritable(err)
 }
 
-// adopt stages what was written to the file of create, which is closed by now.
-func (s *staging) adopt(ctx context.Context, d Digest, size int64) error {
+// adopt implements [staging].
+func (s *folderStaging) adopt(ctx context.Context, d Digest, size int64) error {
 	part := filepath.Join(s.dir, "part")
 	there, err := s.has(ctx, d, size)
 	if err != nil {
@@ -101,8 +103,8 @@ func (s *staging) adopt(ctx context.Context, d Digest, size int64) error {
 	return layout.Unwritable(os.Rename(part, s.path(d)))
 }
 
-// publish makes the pieces durable and puts them into their places. Until the index names them they mean nothing.
-func (s *staging) publish(ctx context.Context) error {
+// publish implements [staging].
+func (s *folderStaging) publish(ctx context.Context) error {
 	if s.files >= syncAllFrom {
 		if err := syncAll(s.root); err != nil {
 			return layout.Unwritable(fmt.Errorf("sync: %w", err))
@@ -122,15 +124,15 @@ func (s *staging) publish(ctx context.Context) error {
 		if !dirty {
 			continue
 		}
-		if err := layout.SyncFolder(s.v.path(blobFolder, hex.EncodeToString([]byte{byte(i)}))); err != nil {
+		if err := layout.SyncFolder(filepath.Join(s.p.dir, hex.EncodeToString([]byte{byte(i)}))); err != nil {
 			return layout.Unwritable(err)
 		}
 	}
-	return layout.Unwritable(layout.SyncFolder(s.v.path(blobFolder)))
+	return layout.Unwritable(layout.SyncFolder(s.p.dir))
 }
 
-func (s *staging) publishFolder(ctx context.Context, name string, first byte) error {
-	from, to := filepath.Join(s.dir, name), s.v.path(blobFolder, name)
+func (s *folderStaging) publishFolder(ctx context.Context, name string, first byte) error {
+	from, to := filepath.Join(s.dir, name), filepath.Join(s.p.dir, name)
 	entries, err := os.ReadDir(from)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -173,9 +175,8 @@ func syncFile(path string) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// drop removes what is left of the staging. If pieces have been published whose snapshot never came, the folder itself stays, for
-// whoever sweeps next; it returns true then.
-func (s *staging) drop(committed bool) (left bool, err error) {
+// drop implements [staging]. What stays is the folder itself.
+func (s *folderStaging) drop(committed bool) (left bool, err error) {
 	err = s.root.Close()
 	if s.moved && !committed {
 		return true, err

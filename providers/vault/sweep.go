@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/transfer-runner/runner/providers/internal/layout"
 )
@@ -24,7 +21,7 @@ type Swept struct {
 // Sweep removes what no snapshot refers to: what interrupted writes left behind, and the pieces of forgotten snapshots. While
 // anybody reads or writes it does nothing and says so; a later sweep does it then, at the latest when the vault is opened next.
 func (v *Vault) Sweep(ctx context.Context) (s Swept, err error) {
-	lock, err := v.alone()
+	lock, err := v.locks.alone(ctx)
 	if err != nil {
 		return s, err
 	}
@@ -37,16 +34,16 @@ func (v *Vault) Sweep(ctx context.Context) (s Swept, err error) {
 	if err := os.WriteFile(mark, nil, fileMode); err != nil {
 		return s, layout.Unwritable(fmt.Errorf("sweep vault: %w", err))
 	}
-	if err := v.index.prune(ctx); err != nil {
+	if err := prune(ctx, lock); err != nil {
 		return s, fmt.Errorf("sweep vault: %w", err)
 	}
 	v.opts.fault("pruned")
 	for i := range 256 {
 		if err := v.sweepFolder(ctx, byte(i), &s); err != nil {
-			return s, layout.Unwritable(fmt.Errorf("sweep vault: %w", err))
+			return s, fmt.Errorf("sweep vault: %w", err)
 		}
 	}
-	return s, layout.Unwritable(errors.Join(v.sweepNotes(), v.sweepTemp()))
+	return s, layout.Unwritable(errors.Join(v.locks.tidy(ctx), v.sweepTemp()))
 }
 
 // sweepTemp empties the folder of what is being written: nobody is writing.
@@ -58,20 +55,9 @@ func (v *Vault) sweepTemp() error {
 	return err
 }
 
-// sweepNotes removes what killed writers told of themselves.
-func (v *Vault) sweepNotes() error {
-	left, err := os.ReadDir(v.path(locksFolder))
-	for _, entry := range left {
-		if strings.HasSuffix(entry.Name(), holderSuffix) {
-			err = errors.Join(err, os.Remove(v.path(locksFolder, entry.Name())))
-		}
-	}
-	return err
-}
-
 // prune takes what belongs to no snapshot out of the index.
-func (x *index) prune(ctx context.Context) error {
-	return x.change(ctx, func(tx *sql.Tx) error {
+func prune(ctx context.Context, lock holding) error {
+	return lock.change(ctx, func(tx *indexTx) error {
 		for _, statement := range []string{
 			"DELETE FROM snapshots WHERE forgotten IS NOT NULL",
 			"DELETE FROM segments WHERE id NOT IN (SELECT segment_id FROM snapshot_segments)",
@@ -86,32 +72,13 @@ func (x *index) prune(ctx context.Context) error {
 	})
 }
 
-// sweepFolder removes the files of one folder of pieces that the index does not name.
+// sweepFolder removes the pieces that begin with a byte and that the index does not name.
 func (v *Vault) sweepFolder(ctx context.Context, first byte, s *Swept) error {
-	folder := v.path(blobFolder, hex.EncodeToString([]byte{first}))
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	known, err := v.index.blobsIn(ctx, first)
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		if known[entry.Name()] {
-			continue
-		}
-		if info, err := entry.Info(); err == nil {
-			s.Blobs, s.Bytes = s.Blobs+1, s.Bytes+info.Size()
-		}
-		if err := os.Remove(filepath.Join(folder, entry.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
+	return v.pieces.sweep(ctx, first, known, s)
 }
 
 // blobsIn returns the names of the pieces that belong into a folder.

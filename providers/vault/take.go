@@ -34,7 +34,7 @@ func (d *Destination) stageSegment(ctx context.Context, stage transfer.Stage, li
 	}
 	if known {
 		// A piece that has got lost is written again.
-		if there, err := d.v.present(s.blob, s.size); there || err != nil {
+		if there, err := d.v.pieces.present(ctx, s.blob, s.size); there || err != nil {
 			return s, err
 		}
 	}

@@ -35,6 +35,12 @@ type Options struct {
 	// Existing refuses to make a vault where there is none.
 	Existing bool
 
+	// Database is the URL of a PostgreSQL database that several servers keep the index of one vault in, and lock it by. "" is a file
+	// in the vault's folder, and locks for this machine.
+	Database string
+	// Blobs is the bucket that the pieces are kept in; see [ParseBucket]. nil is the vault's folder.
+	Blobs *Bucket
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // nil discards
 
@@ -59,6 +65,8 @@ type Vault struct {
 	dir     string
 	opts    Options
 	index   *index
+	locks   locks
+	pieces  pieces
 	decoder *zstd.Decoder // only for whole segments, which is safe for several goroutines
 }
 
@@ -66,7 +74,7 @@ type Vault struct {
 // vault just now. Sources and destinations must be closed before the vault is.
 func Open(ctx context.Context, dir string, opts Options) (*Vault, error) {
 	v := &Vault{dir: dir, opts: opts.withDefaults()}
-	if _, err := os.Stat(filepath.Join(dir, indexFile)); opts.Existing && errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, indexFile)); opts.Existing && opts.Database == "" && errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: there is no vault in %s", transfer.ErrUsage, dir)
 	}
 	for _, folder := range []string{dir, v.path(blobFolder), v.path(tempFolder), v.path(locksFolder)} {
@@ -78,7 +86,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Vault, error) {
 	if v.decoder, err = newDecoder(); err != nil {
 		return nil, err
 	}
-	if v.index, err = openIndex(ctx, v.path(indexFile)); err != nil {
+	if err := v.connect(ctx); err != nil {
 		v.decoder.Close()
 		return nil, fmt.Errorf("open vault %s: %w", dir, err)
 	}
@@ -88,13 +96,34 @@ func Open(ctx context.Context, dir string, opts Options) (*Vault, error) {
 	return v, nil
 }
 
+// connect opens what the vault is made of.
+func (v *Vault) connect(ctx context.Context) (err error) {
+	v.pieces = &folderPieces{v: v, dir: v.path(blobFolder)}
+	if v.opts.Blobs != nil {
+		if v.pieces, err = newBucketPieces(v, *v.opts.Blobs); err != nil {
+			return err
+		}
+	}
+	if v.opts.Database == "" {
+		v.index, err = openSQLite(ctx, v.path(indexFile))
+		v.locks = &fileLocks{dir: v.path(locksFolder), index: v.index, now: v.opts.Now}
+		return err
+	}
+	x, sessions, err := openPostgres(ctx, v.opts.Database)
+	if err != nil {
+		return err
+	}
+	v.index, v.locks = x, &pgLocks{sessions: sessions, index: x, now: v.opts.Now}
+	return nil
+}
+
 // Dir returns the vault's folder.
 func (v *Vault) Dir() string { return v.dir }
 
 // Close lets go of the vault.
 func (v *Vault) Close() error {
 	v.decoder.Close()
-	return v.index.close()
+	return errors.Join(v.locks.close(), v.index.close())
 }
 
 func (v *Vault) path(parts ...string) string {
