@@ -1,0 +1,33 @@
+package model
+
+// The names of a type's own tables and columns.
+
+func tableName(collection string) (string, error) { return join(free(collection)) }
+
+func columnName(attribute string) (string, error) { return join(free(snake(attribute))) }
+
+func zoneTableName(collection string) (string, error) { return join(free(collection), fixed("cmps")) }
+
+func idName(name string) (string, error) { return join(free(snake(name)), fixed("id")) }
+
+func inverseIDName(name string) (string, error) {
+	return join(fixed("inv"), free(snake(name)), fixed("id"))
+}
+
+func typeName(name string) (string, error) { return join(free(snake(name)), fixed("type")) }
+
+func orderName(name string) (string, error) { return join(free(snake(name)), fixed("ord")) }
+
+func inverseOrderName(name string) (string, error) {
+	return join(fixed("inv"), free(snake(name)), fixed("ord"))
+}
+
+// The names of what hangs on an attribute. They take the table's name as it is in the database, which may be shortened already.
+
+func linkTableName(table, attribute string) (string, error) {
+	return join(free(snake(table)), free(snake(attribute)), fixed("lnk"))
+}
+
+func morphTableName(table, attribute string) (string, error) {
+	return join(free(snake(table)), free(snake(attribute)), fixed("mph"))
+}
