@@ -1,0 +1,88 @@
+package database
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"strings"
+)
+
+// statementBulk writes rows by a prepared statement that takes many of them.
+type statementBulk struct {
+	s       *driverSession
+	head    string // INSERT INTO … VALUES
+	columns int
+	rows    int // that the statement takes
+	full    prepared
+	values  []driver.NamedValue
+	bytes   int
+}
+
+func (s *driverSession) bulk(_ context.Context, table string, columns []string) (Bulk, error) {
+	names := make([]string, len(columns))
+	for i, name := range columns {
+		names[i] = s.kind.Quote(name)
+	}
+	rows := max(1, min(s.limits.rows, s.limits.binds/len(columns)))
+	return &statementBulk{
+		s: s, columns: len(columns), rows: rows,
+		head: "INSERT INTO " + s.kind.Quote(table) + " (" + strings.Join(names, ", ") + ") VALUES ",
+	}, nil
+}
+
+func (b *statementBulk) Add(ctx context.Context, values []any) error {
+	for _, v := range values {
+		b.values = append(b.values, driver.NamedValue{Ordinal: len(b.values) + 1, Value: v})
+		if text, ok := v.(string); ok {
+			b.bytes += len(text)
+		}
+	}
+	b.bytes += 9 * len(values)
+	if len(b.values) < b.rows*b.columns && b.bytes < b.s.limits.bytes {
+		return nil
+	}
+	return b.Flush(ctx)
+}
+
+func (b *statementBulk) Flush(ctx context.Context) error {
+	rows := len(b.values) / b.columns
+	if rows == 0 {
+		return nil
+	}
+	if err := callHook(ctx, b.head); err != nil {
+		return err
+	}
+	stmt, err := b.statement(ctx, rows)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.ExecContext(ctx, b.values)
+	if rows != b.rows {
+		err = errors.Join(err, stmt.Close())
+	}
+	clear(b.values) // lets go of the texts
+	b.values, b.bytes = b.values[:0], 0
+	return err
+}
+
+// statement returns a statement for so many rows: the one that is kept for the full number, or one for this time.
+func (b *statementBulk) statement(ctx context.Context, rows int) (prepared, error) {
+	if rows == b.rows && b.full != nil {
+		return b.full, nil
+	}
+	row := "(" + strings.TrimSuffix(strings.Repeat("?,", b.columns), ",") + ")"
+	stmt, err := b.s.prepare(ctx, b.head+strings.TrimSuffix(strings.Repeat(row+",", rows), ","))
+	if err == nil && rows == b.rows {
+		b.full = stmt
+	}
+	return stmt, err
+}
+
+func (b *statementBulk) Close() error {
+	if b.full == nil {
+		return nil
+	}
+	err := b.full.Close()
+	b.full = nil
+	return err
+}
