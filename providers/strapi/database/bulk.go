@@ -30,7 +30,7 @@ func (s *driverSession) bulk(_ context.Context, table string, columns []string) 
 	}, nil
 }
 
-func (b *statementBulk) Add(ctx context.Context, values []any) error {
+func (b *statementBulk) Add(values []any) bool {
 	for _, v := range values {
 		b.values = append(b.values, driver.NamedValue{Ordinal: len(b.values) + 1, Value: v})
 		if text, ok := v.(string); ok {
@@ -38,19 +38,13 @@ func (b *statementBulk) Add(ctx context.Context, values []any) error {
 		}
 	}
 	b.bytes += 9 * len(values)
-	if len(b.values) < b.rows*b.columns && b.bytes < b.s.limits.bytes {
-		return nil
-	}
-	return b.Flush(ctx)
+	return len(b.values) >= b.rows*b.columns || b.bytes >= b.s.limits.bytes
 }
 
 func (b *statementBulk) Flush(ctx context.Context) error {
 	rows := len(b.values) / b.columns
 	if rows == 0 {
 		return nil
-	}
-	if err := callHook(ctx, b.head); err != nil {
-		return err
 	}
 	stmt, err := b.statement(ctx, rows)
 	if err != nil {

@@ -25,7 +25,7 @@ func (s *postgresSession) bulk(_ context.Context, table string, columns []string
 	return &copyBulk{s: s, statement: "COPY " + Postgres.Quote(table) + " (" + strings.Join(names, ", ") + ") FROM STDIN"}, nil
 }
 
-func (b *copyBulk) Add(ctx context.Context, values []any) error {
+func (b *copyBulk) Add(values []any) bool {
 	for i, v := range values {
 		if i > 0 {
 			b.buffer = append(b.buffer, '\t')
@@ -33,18 +33,12 @@ func (b *copyBulk) Add(ctx context.Context, values []any) error {
 		b.buffer = appendCopy(b.buffer, v)
 	}
 	b.buffer = append(b.buffer, '\n')
-	if len(b.buffer) < copyBytes {
-		return nil
-	}
-	return b.Flush(ctx)
+	return len(b.buffer) >= copyBytes
 }
 
 func (b *copyBulk) Flush(ctx context.Context) error {
 	if len(b.buffer) == 0 {
 		return nil
-	}
-	if err := callHook(ctx, b.statement); err != nil {
-		return err
 	}
 	_, err := b.s.conn.CopyFrom(ctx, bytes.NewReader(b.buffer), b.statement)
 	if cap(b.buffer) > 4*copyBytes {

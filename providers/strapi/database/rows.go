@@ -48,6 +48,14 @@ func (r *Rows) Close() error {
 	return r.rows.close()
 }
 
+// Querier is what a [Snapshot] and a [Tx] have in common.
+type Querier interface {
+	Query(ctx context.Context, statement string, args ...any) (*Rows, error)
+	All(ctx context.Context, statement string, args ...any) ([][]any, error)
+	Tables(ctx context.Context) ([]string, error)
+	Columns(ctx context.Context) (map[string][]Column, error)
+}
+
 // querier is what snapshots and transactions share.
 type querier struct {
 	db *DB

@@ -70,11 +70,12 @@ func (t *Tx) Exec(ctx context.Context, statement string, args ...any) (int64, er
 	return n, nil
 }
 
-// Bulk takes the rows of one table. Rows are in the table at the latest when Flush has returned.
+// Bulk takes the rows of one table.
 type Bulk interface {
-	// Add takes a row, the values in the order of the columns. It keeps the values but not the slice.
-	Add(ctx context.Context, values []any) error
-	// Flush hands over the rows that were kept back.
+	// Add keeps a row, the values in the order of the columns, and reports whether it is time for a Flush. It keeps the values but
+	// not the slice.
+	Add(values []any) (full bool)
+	// Flush hands over the rows that were kept. Rows that they refer to must be there before.
 	Flush(ctx context.Context) error
 	// Close lets go of what the database holds for it, without a Flush.
 	Close() error
@@ -89,42 +90,25 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string) (Bulk, 
 	return &hookedBulk{b, t, table}, nil
 }
 
-// hookedBulk explains what goes wrong in a bulk.
+// hookedBulk asks the hook, and explains what goes wrong in a bulk.
 type hookedBulk struct {
 	Bulk
 	tx    *Tx
 	table string
 }
 
-func (b *hookedBulk) Add(ctx context.Context, values []any) error {
-	return b.explain(ctx, b.Bulk.Add(withHook(ctx, b.tx.db.config.Hook), values))
-}
-
 func (b *hookedBulk) Flush(ctx context.Context) error {
-	return b.explain(ctx, b.Bulk.Flush(withHook(ctx, b.tx.db.config.Hook)))
-}
-
-func (b *hookedBulk) explain(ctx context.Context, err error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	err := b.tx.db.hook("INSERT INTO " + b.table)
+	if err == nil {
+		err = b.Bulk.Flush(ctx)
+	}
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("table %s: %w", b.table, b.tx.fault(ctx, err))
-}
-
-type hookKey struct{}
-
-func withHook(ctx context.Context, hook func(string) error) context.Context {
-	if hook == nil {
-		return ctx
-	}
-	return context.WithValue(ctx, hookKey{}, hook)
-}
-
-func callHook(ctx context.Context, statement string) error {
-	if hook, ok := ctx.Value(hookKey{}).(func(string) error); ok {
-		return hook(statement)
-	}
-	return nil
 }
 
 // Commit makes what was written durable and visible. After an error that wraps [transfer.ErrOutcomeUnknown] nobody knows

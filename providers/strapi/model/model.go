@@ -165,3 +165,12 @@ func (t *Type) Relation(attribute string) *Relation {
 	}
 	return nil
 }
+
+// Index returns where an attribute is among the Columns, Zones or Relations, whichever its class says; -1 if it is nowhere.
+func (t *Type) Index(attribute string) int {
+	p, ok := t.attributes[attribute]
+	if !ok || p.class == Relative || p.class == Unknown {
+		return -1
+	}
+	return p.index
+}
