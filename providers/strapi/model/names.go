@@ -31,3 +31,10 @@ func linkTableName(table, attribute string) (string, error) {
 func morphTableName(table, attribute string) (string, error) {
 	return join(free(snake(table)), free(snake(attribute)), fixed("mph"))
 }
+
+// ColumnOf returns the table of a collection name and the column of a scalar attribute.
+func ColumnOf(collection, attribute string) (table, column string, err error) {
+	n := namer{}
+	table, column = n.name(tableName(collection)), n.name(columnName(attribute))
+	return table, column, n.err
+}

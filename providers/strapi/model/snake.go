@@ -110,3 +110,14 @@ func isOther(r rune) bool {
 
 func isLowerOrOther(r rune) bool { return isLower(r) || isOther(r) }
 func isUpperOrOther(r rune) bool { return isUpper(r) || isOther(r) }
+
+// Camel writes a name in camel case as lodash does.
+func Camel(name string) string {
+	words := strings.Split(snake(name), "_")
+	for i, w := range words[1:] {
+		if w != "" {
+			words[i+1] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return strings.Join(words, "")
+}
