@@ -13,7 +13,7 @@ type statementBulk struct {
 	head    string // INSERT INTO … VALUES
 	columns int
 	rows    int // that the statement takes
-	full    prepared
+	full    *keptStmt
 	values  []driver.NamedValue
 	bytes   int
 }
@@ -64,12 +64,17 @@ func (b *statementBulk) statement(ctx context.Context, rows int) (prepared, erro
 	if rows == b.rows && b.full != nil {
 		return b.full, nil
 	}
-	row := "(" + strings.TrimSuffix(strings.Repeat("?,", b.columns), ",") + ")"
-	stmt, err := b.s.prepare(ctx, b.head+strings.TrimSuffix(strings.Repeat(row+",", rows), ","))
-	if err == nil && rows == b.rows {
+	if rows == b.rows {
+		stmt, err := b.s.keep(ctx, b.text(rows))
 		b.full = stmt
+		return stmt, err
 	}
-	return stmt, err
+	return b.s.prepare(ctx, b.text(rows))
+}
+
+func (b *statementBulk) text(rows int) string {
+	row := "(" + strings.TrimSuffix(strings.Repeat("?,", b.columns), ",") + ")"
+	return b.head + strings.TrimSuffix(strings.Repeat(row+",", rows), ",")
 }
 
 func (b *statementBulk) Close() error {

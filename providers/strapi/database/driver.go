@@ -15,6 +15,7 @@ type driverSession struct {
 	kind   Kind
 	conn   driver.Conn
 	limits limits
+	kept   map[*keptStmt]bool
 }
 
 // limits is what one statement may hold.
@@ -80,7 +81,41 @@ func (s *driverSession) prepare(ctx context.Context, statement string) (prepared
 	return full, nil
 }
 
-func (s *driverSession) close() error { return s.conn.Close() }
+// keptStmt is a statement that is kept until it is closed, or its connection is.
+type keptStmt struct {
+	prepared
+	s *driverSession
+}
+
+func (s *driverSession) keep(ctx context.Context, statement string) (*keptStmt, error) {
+	p, err := s.prepare(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	k := &keptStmt{p, s}
+	if s.kept == nil {
+		s.kept = make(map[*keptStmt]bool)
+	}
+	s.kept[k] = true
+	return k, nil
+}
+
+// Close may come after the end of the connection, which has closed the statement then.
+func (k *keptStmt) Close() error {
+	if !k.s.kept[k] {
+		return nil
+	}
+	delete(k.s.kept, k)
+	return k.prepared.Close()
+}
+
+func (s *driverSession) close() error {
+	var errs []error
+	for k := range s.kept {
+		errs = append(errs, k.Close())
+	}
+	return errors.Join(append(errs, s.conn.Close())...)
+}
 
 func named(args []any) []driver.NamedValue {
 	if len(args) == 0 {

@@ -9,14 +9,14 @@ import (
 type Stmt struct {
 	tx        *Tx
 	statement string
-	full      prepared // nil where preparing gains nothing
+	full      *keptStmt // nil where preparing gains nothing
 }
 
 // Prepare prepares a statement that changes something.
 func (t *Tx) Prepare(ctx context.Context, statement string) (*Stmt, error) {
 	s := &Stmt{tx: t, statement: statement}
 	if d, ok := t.s.(*driverSession); ok {
-		p, err := d.prepare(ctx, statement)
+		p, err := d.keep(ctx, statement)
 		if err != nil {
 			return nil, t.fault(ctx, err)
 		}
@@ -47,7 +47,7 @@ func (s *Stmt) Exec(ctx context.Context, args ...any) (int64, error) {
 	return n, nil
 }
 
-// Close lets go of the statement. It must not come after the end of the transaction.
+// Close lets go of the statement. It may come after the end of the transaction, and twice.
 func (s *Stmt) Close() error {
 	if s.full == nil {
 		return nil

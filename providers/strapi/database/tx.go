@@ -9,8 +9,8 @@ import (
 
 // TxOptions are the options of [DB.Begin].
 type TxOptions struct {
-	// Unchecked turns foreign keys off where that can be done without locking others out, on SQLite and MySQL: nothing cascades, and
-	// rows need not be inserted in an order. Who asks for it answers for what is left behind; see [Tx.Dangling].
+	// Unchecked turns foreign keys off, on SQLite and MySQL: nothing cascades, and rows need not be inserted in an order. Who asks
+	// for it answers for what is left behind. See also [Tx.Uncheck].
 	Unchecked bool
 }
 
@@ -53,6 +53,16 @@ func (c Config) beginWriting(unchecked bool) []string {
 		}
 	}
 	return nil
+}
+
+// Uncheck turns foreign keys off from here on, on MySQL. PostgreSQL can't do that without keeping readers out, SQLite only
+// before the transaction; see [TxOptions].
+func (t *Tx) Uncheck(ctx context.Context) error {
+	if t.db.Kind() != MySQL {
+		return nil
+	}
+	_, err := t.Exec(ctx, "SET SESSION foreign_key_checks = 0")
+	return err
 }
 
 // Exec runs a statement and returns how many rows it touched. Values are bound as in [Tx.Query].

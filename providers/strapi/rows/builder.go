@@ -43,8 +43,8 @@ func (b *Batch) Reset() {
 	b.Rows, b.arena = b.Rows[:0], b.arena[:0]
 }
 
-// add makes room for a row.
-func (b *Batch) add(t *Table, n int) []any {
+// Add makes room for a row of n values, which the caller fills in.
+func (b *Batch) Add(t *Table, n int) []any {
 	const chunk = 4096
 	if len(b.arena)+n > cap(b.arena) {
 		b.arena = make([]any, 0, max(n, chunk)) // the old one belongs to the rows in it
@@ -84,7 +84,7 @@ func (b *Builder) object(batch *Batch, t *Type, data string, id int64, path stri
 		b.Trace(t.Model.UID, id, path)
 	}
 	columns := t.Model.Columns
-	values := batch.add(t.Table, len(columns)+1)
+	values := batch.Add(t.Table, len(columns)+1)
 	values[0] = id
 	for i := range columns {
 		values[i+1] = missing{}
@@ -171,7 +171,7 @@ func (b *Builder) component(batch *Batch, t *Type, z *model.Zone, value string, 
 	} else {
 		id = c.IDs.New()
 	}
-	row := batch.add(t.Zones, 5)
+	row := batch.Add(t.Zones, 5)
 	row[0], row[1], row[2], row[3], row[4] = owner, id, c.uid, t.fields[t.Model.Index(z.Attribute)], order
 	return b.object(batch, c, value, id, path)
 }

@@ -1,6 +1,10 @@
 package rows
 
-import "math"
+import (
+	"iter"
+	"math"
+	"math/bits"
+)
 
 // pageBits is how many ids one page of a [Set] holds.
 const pageBits = 4096
@@ -134,3 +138,18 @@ func (s *IDs) Of(old int64) (int64, bool) {
 
 // Top returns the highest id of the table.
 func (s *IDs) Top() int64 { return s.top }
+
+// All yields the ids in no order.
+func (s *Set) All() iter.Seq[int64] {
+	return func(yield func(int64) bool) {
+		for number, page := range s.pages {
+			for i, word := range page {
+				for ; word != 0; word &= word - 1 {
+					if !yield(number*pageBits + int64(i*64+bits.TrailingZeros64(word))) {
+						return
+					}
+				}
+			}
+		}
+	}
+}

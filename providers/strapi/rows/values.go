@@ -32,7 +32,7 @@ func (c Converter) Convert(kind model.Kind, value string) (any, error) {
 	case model.Integer, model.Float, model.Decimal:
 		return c.number(kind, value)
 	case model.BigInteger:
-		return bigInteger(value)
+		return c.bigInteger(value)
 	case model.Boolean:
 		return c.boolean(value)
 	case model.Date:
@@ -132,7 +132,7 @@ func (c Converter) number(kind model.Kind, value string) (any, error) {
 	return f, nil
 }
 
-func bigInteger(value string) (any, error) {
+func (c Converter) bigInteger(value string) (any, error) {
 	text := value
 	if value[0] == '"' {
 		var err error
@@ -149,7 +149,12 @@ func bigInteger(value string) (any, error) {
 		return int64(f), nil
 	}
 	if errors.Is(err, strconv.ErrRange) {
-		return nil, fmt.Errorf("%s does not fit into 64 bits", short(value))
+		// Strapi reads the largest integers of SQLite rounded up, beyond what 64 bits hold, and SQLite takes them back like that.
+		if c.Kind == database.SQLite {
+			return strings.TrimPrefix(text, "+"), nil
+		}
+		return nil, fmt.Errorf("%s does not fit into 64 bits; Strapi itself rounds the largest integers when it exports from SQLite: "+
+			"transfer from the project's database instead", short(value))
 	}
 	return nil, fmt.Errorf("%s is not an integer", short(value))
 }
