@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/transfer-runner/runner/providers/strapi/database"
@@ -59,6 +61,7 @@ func (o Options) withDefaults() Options {
 type Site struct {
 	db   *database.DB
 	opts Options
+	told atomic.Bool // the notes of opts
 }
 
 // Open opens the database of a site.
@@ -81,4 +84,12 @@ func (s *Site) Close() error {
 		return nil
 	}
 	return err
+}
+
+// notes returns what was said about the options, to whoever asks first.
+func (s *Site) notes() []transfer.Note {
+	if s.told.Swap(true) {
+		return nil
+	}
+	return slices.Clone(s.opts.Notes)
 }

@@ -29,7 +29,7 @@ func Lab(tb testing.TB, config database.Config) {
 		require.NoError(tb, os.WriteFile(config.Path, unpack(tb, "sqlite/data.db"), 0o600))
 		return
 	}
-	run(tb, config, string(unpack(tb, string(config.Kind)+"/dump.sql")))
+	Exec(tb, config, string(unpack(tb, string(config.Kind)+"/dump.sql")))
 }
 
 // LabComponents returns the component files of the site.
@@ -49,9 +49,6 @@ func LabComponents(tb testing.TB) map[string]json.RawMessage {
 // LabGolden returns what Strapi itself yields of the site, a JSON text a record; of files it is the metadata, name and size.
 func LabGolden(tb testing.TB, kind database.Kind, stage transfer.Stage) []string {
 	tb.Helper()
-	if stage == transfer.StageAssets {
-		kind = database.SQLite // the same on all
-	}
 	return lines(unpack(tb, string(kind)+"/"+string(stage)+".jsonl"))
 }
 
@@ -75,7 +72,7 @@ func LabOrphans(tb testing.TB, config database.Config) {
 	tb.Helper()
 	text, err := testdata.ReadFile("testdata/lab/orphans/orphans.sql")
 	require.NoError(tb, err)
-	run(tb, config, string(text))
+	Exec(tb, config, string(text))
 }
 
 // LabOrphansGolden returns what Strapi yields of the damaged site, and what it warns of.

@@ -16,8 +16,8 @@ import (
 	"github.com/transfer-runner/runner/providers/strapi/database"
 )
 
-// run runs many statements at once.
-func run(tb testing.TB, config database.Config, script string) {
+// Exec runs many statements at once.
+func Exec(tb testing.TB, config database.Config, script string) {
 	tb.Helper()
 	ctx := tb.Context()
 	switch config.Kind {

@@ -33,7 +33,7 @@ func (r *Renderer) Append(dst []byte, kind model.Kind, value any) []byte {
 	case model.JSON:
 		return r.appendJSON(dst, value)
 	case model.Integer, model.Float, model.Decimal:
-		return appendNumber(dst, value)
+		return AppendNumber(dst, value)
 	case model.BigInteger:
 		return r.appendBigInteger(dst, value)
 	case model.Boolean:
@@ -52,7 +52,7 @@ func (r *Renderer) appendPlain(dst []byte, value any) []byte {
 	case string:
 		return r.appendString(dst, value)
 	case int64, float64:
-		return appendNumber(dst, value)
+		return AppendNumber(dst, value)
 	}
 	return append(dst, "null"...)
 }
@@ -62,7 +62,7 @@ func (r *Renderer) appendText(dst []byte, value any) []byte {
 	if text, ok := value.(string); ok {
 		return r.appendString(dst, text)
 	}
-	return append(appendNumber(append(dst, '"'), value), '"')
+	return append(AppendNumber(append(dst, '"'), value), '"')
 }
 
 // appendBoolean follows what Strapi's drivers do: MySQL's takes whatever is not 1 for false.

@@ -13,7 +13,7 @@ import (
 func (r *Renderer) appendJSON(dst []byte, value any) []byte {
 	text, ok := value.(string)
 	if !ok {
-		return appendNumber(dst, value)
+		return AppendNumber(dst, value)
 	}
 	if r.Database != database.MySQL {
 		return r.appendDecoded(dst, text)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// appendNumber appends a JSON number; what is none becomes null, as in JavaScript.
-func appendNumber(dst []byte, value any) []byte {
+// AppendNumber appends a JSON number; what is none becomes null, as in JavaScript.
+func AppendNumber(dst []byte, value any) []byte {
 	switch value := value.(type) {
 	case int64:
 		return strconv.AppendInt(dst, value, 10)
@@ -65,7 +65,7 @@ func appendDigits(dst []byte, text string) []byte {
 func (r *Renderer) appendBigInteger(dst []byte, value any) []byte {
 	text, ok := value.(string)
 	if !ok {
-		return append(appendNumber(append(dst, '"'), value), '"')
+		return append(AppendNumber(append(dst, '"'), value), '"')
 	}
 	trimmed := strings.TrimSpace(text)
 	sign, digits := "", strings.TrimPrefix(trimmed, "+")
