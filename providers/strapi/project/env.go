@@ -15,8 +15,6 @@ const maxEnvFile = 1 << 20
 
 // assignment is a line of a .env file as the dotenv package of Node reads it: a name, = or a colon, and a value that may be quoted
 // by ', " or ` over several lines. \s is what JavaScript means by it.
-//
-//nolint:gochecknoglobals // a compiled expression
 var assignment = regexp.MustCompile(strings.ReplaceAll(
 	`(?m)(?:^)_*(?:export_+)?([\w.-]+)(?:_*?=_*?|:_+?)(_*'(?:\\'|[^'])*'|_*"(?:\\"|[^"])*"|_*`+"`(?:\\\\`|[^`])*`"+`|[^#\r\n]+)?_*(?:#.*)?(?:$)`,
 	"_", `[\s\v\p{Zs}\x{2028}\x{2029}\x{FEFF}]`))

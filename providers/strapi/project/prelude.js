@@ -85,11 +85,14 @@
   const text = (value) =>
     JSON.stringify(value, (_, v) => {
       if (typeof v === 'function') return '\u0000function\u0000';
+      // Told from a member that is not there: some settings mean something else then.
+      if (v === undefined) return '\u0000undefined\u0000';
       return typeof v === 'bigint' ? String(v) : v;
     });
   const result = (exported) => {
     const value = exported && exported.__esModule ? exported.default : exported;
-    return text(typeof value === 'function' ? value({ env }) : value);
+    const settings = typeof value === 'function' ? value({ env }) : value;
+    return settings === undefined ? undefined : text(settings);
   };
   return { builtin, process, console, result };
 });

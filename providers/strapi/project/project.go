@@ -89,9 +89,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Project, error) {
 	if err := p.database(ctx, s, opts, vars); err != nil {
 		return nil, err
 	}
-	if err := p.server(ctx, s); err != nil {
-		return nil, err
-	}
+	p.server(ctx, s)
 	if err := p.uploads(ctx, s, opts); err != nil {
 		return nil, err
 	}
@@ -148,7 +146,7 @@ func zone(flag, variable string) (*time.Location, error) {
 }
 
 // server reads what config/server says.
-func (p *Project) server(ctx context.Context, s settings) error {
+func (p *Project) server(ctx context.Context, s settings) {
 	config, err := s.load(ctx, "server")
 	if err != nil {
 		p.note("%v: the folder public and the path /admin are taken for granted", err)
@@ -167,8 +165,6 @@ func (p *Project) server(ctx context.Context, s settings) error {
 	if enabled, ok := at(config, "transfer", "remote", "enabled").(bool); ok {
 		p.RemoteOff = !enabled
 	}
-	p.AdminPath = textAt(config, "url") // for admin, which is read later
-	return nil
 }
 
 // admin reads what config/admin says. Of what cannot be known the stock template's variable is believed: a wrong salt fits no token.
@@ -184,12 +180,12 @@ func (p *Project) admin(ctx context.Context, s settings, vars map[string]string)
 	if known {
 		p.TokenSalt = Secret(salt)
 	}
-	p.AdminPath = adminPath(p.AdminPath, textAt(config, "url"))
+	p.AdminPath = adminPath(textAt(config, "url"))
 }
 
 // adminPath is where the admin panel's API is, as far as a path goes.
-func adminPath(server, admin string) string {
-	server, admin = strings.Trim(server, "/ "), strings.Trim(cmp.Or(admin, "/admin"), "/ ")
+func adminPath(admin string) string {
+	admin = strings.Trim(cmp.Or(admin, "/admin"), "/ ")
 	if strings.HasPrefix(admin, "http") {
 		u, err := url.Parse(admin)
 		if err != nil {

@@ -123,7 +123,7 @@ func TestDatabaseOfAProject(t *testing.T) {
 			files: js("DATABASE_FILENAME=env.db"), environ: []string{"DATABASE_FILENAME=own.db"}, want: "sqlite:DIR/own.db",
 		},
 		"another .env": {
-			files: map[string]string{"config/database.js": stockDatabase, ".env": "DATABASE_FILENAME=a.db", "conf/live.env": "DATABASE_FILENAME=b.db"},
+			files:   map[string]string{"config/database.js": stockDatabase, ".env": "DATABASE_FILENAME=a.db", "conf/live.env": "DATABASE_FILENAME=b.db"},
 			environ: []string{"ENV_PATH=conf/live.env"}, want: "sqlite:DIR/b.db",
 		},
 		"another .env that is not there": {files: js(""), environ: []string{"ENV_PATH=nope"}, err: "read the environment file"},
@@ -189,8 +189,8 @@ func TestTheRestOfAProject(t *testing.T) {
 		"config/server.js":   `module.exports = ({ env }) => ({ dirs: { public: './static' }, transfer: { remote: { enabled: env.bool('REMOTE', true) } } })`,
 		"config/plugins.js": `const depth = require('graphql-depth-limit');
 			module.exports = ({ env }) => ({ graphql: { config: { rules: [depth(7)] } }, upload: { config: { provider: 'aws-s3',
-			providerOptions: { rootPath: env('ROOT'), s3Options: { params: { Bucket: 'b' }, credentials: { secretAccessKey: env('KEY') } } } } } })`,
-		".env": "TRANSFER_TOKEN_SALT=so-salty\nREMOTE=false\nROOT=live\nKEY=geheim\nTZ=America/New_York",
+			providerOptions: { rootPath: env('ROOT'), s3Options: { params: { Bucket: 'b', ACL: env('ACL'), other: undefined }, credentials: { secretAccessKey: env('KEY') } } } } } })`,
+		".env":                                      "TRANSFER_TOKEN_SALT=so-salty\nREMOTE=false\nROOT=live\nKEY=geheim\nTZ=America/New_York",
 		"src/components/Shared/SEO.json":            `{"collectionName":"components_shared_seos","attributes":{}}`,
 		"src/components/shared/quote.js":            `module.exports = { collectionName: 'components_shared_quotes', attributes: { body: { type: 'text' } } }`,
 		"src/components/shared/notes.md":            "x",
@@ -208,6 +208,8 @@ func TestTheRestOfAProject(t *testing.T) {
 	require.True(t, p.RemoteOff)
 	require.Equal(t, "aws-s3", p.Upload.Provider)
 	require.Equal(t, "live", p.Upload.Options["rootPath"])
+	s3, _ := p.Upload.Options["s3Options"].(map[string]any)
+	require.Equal(t, map[string]any{"Bucket": "b", "ACL": nil, "other": nil}, s3["params"])
 	require.Equal(t, "5.52.1", p.Version)
 	require.Equal(t, "America/New_York", p.Database.Zone.String())
 	require.Len(t, p.Components, 2)

@@ -59,13 +59,20 @@ func (s settings) find(folder, name string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// merge puts b over a as lodash does: objects by key, arrays by index.
+// undefined is what a member of that value becomes on its way here.
+const undefined = "\x00undefined\x00"
+
+// merge puts b over a as lodash does: objects by key, arrays by index, and nothing by undefined.
 func merge(a, b any) any {
 	switch b := b.(type) {
+	case string:
+		if b == undefined {
+			return a
+		}
 	case map[string]any:
 		into, ok := a.(map[string]any)
 		if !ok {
-			return b
+			into = make(map[string]any, len(b))
 		}
 		for key, value := range b {
 			into[key] = merge(into[key], value)

@@ -97,7 +97,7 @@ func (c *folderChange) list(file string, names map[string]struct{}) error {
 		lines = append(lines, name+"\n")
 	}
 	slices.Sort(lines)
-	handle, err := os.OpenFile(filepath.Join(c.work, file+".part"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	handle, err := os.OpenFile(filepath.Join(c.work, file+".part"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) //nolint:gosec // a fixed name in a folder of ours
 	if err != nil {
 		return err
 	}
