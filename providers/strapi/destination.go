@@ -21,17 +21,17 @@ type Destination struct {
 	who  string
 	opts WriteOptions
 
-	plan    transfer.Plan
+	plan      transfer.Plan
 	catalogue *catalogue.Catalogue
-	tx      *database.Tx
-	queue   *queue
-	builder *rows.Builder
-	writer  *rowWriter
-	links   *linkWriter
-	spare   chan *rows.Batch
-	files   *fileWriter
-	tables  systemTables
-	change  uploads.Change // nil when no file is written
+	tx        *database.Tx
+	queue     *queue
+	builder   *rows.Builder
+	writer    *rowWriter
+	links     *linkWriter
+	spare     chan *rows.Batch
+	files     *fileWriter
+	tables    systemTables
+	change    uploads.Change // nil when no file is written
 
 	state  atomic.Value // transfer.State
 	stored map[transfer.Stage]int64

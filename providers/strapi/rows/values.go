@@ -32,7 +32,7 @@ func (c Converter) Convert(kind model.Kind, value string) (any, error) {
 	case model.Integer, model.Float, model.Decimal:
 		return c.number(kind, value)
 	case model.BigInteger:
-		return c.bigInteger(value)
+		return bigInteger(value)
 	case model.Boolean:
 		return c.boolean(value)
 	case model.Date:
@@ -132,7 +132,7 @@ func (c Converter) number(kind model.Kind, value string) (any, error) {
 	return f, nil
 }
 
-func (c Converter) bigInteger(value string) (any, error) {
+func bigInteger(value string) (any, error) {
 	text := value
 	if value[0] == '"' {
 		var err error
@@ -149,14 +149,21 @@ func (c Converter) bigInteger(value string) (any, error) {
 		return int64(f), nil
 	}
 	if errors.Is(err, strconv.ErrRange) {
-		// Strapi reads the largest integers of SQLite rounded up, beyond what 64 bits hold, and SQLite takes them back like that.
-		if c.Kind == database.SQLite {
-			return strings.TrimPrefix(text, "+"), nil
-		}
-		return nil, fmt.Errorf("%s does not fit into 64 bits; Strapi itself rounds the largest integers when it exports from SQLite: "+
-			"transfer from the project's database instead", short(value))
+		return clamp(text)
 	}
 	return nil, fmt.Errorf("%s is not an integer", short(value))
+}
+
+// clamp takes back what Strapi does to the ends of the range: it reads integers from SQLite as floating point, so that 2^63-1 is
+// exported as the text that JavaScript writes for 2^63. Everything else beyond 64 bits is an error.
+func clamp(text string) (any, error) {
+	switch strings.TrimPrefix(text, "+") {
+	case "9223372036854776000":
+		return int64(math.MaxInt64), nil
+	case "-9223372036854776000":
+		return int64(math.MinInt64), nil
+	}
+	return nil, fmt.Errorf("%s does not fit into 64 bits", short(text))
 }
 
 func (c Converter) boolean(value string) (any, error) {
