@@ -24,6 +24,7 @@ type Project struct {
 	Name     string // of package.json
 	Version  string // of Strapi, "" when it could not be found
 	Env      string // NODE_ENV
+	Vars     Vars   // the environment of the Strapi process
 	Database database.Config
 
 	AdminPath string // "/admin" by default
@@ -37,6 +38,14 @@ type Project struct {
 
 	Notes []transfer.Note
 }
+
+// Vars are variables of an environment, which may hold secrets.
+type Vars map[string]string
+
+func (v Vars) String() string { return fmt.Sprintf("%d variables", len(v)) }
+
+// GoString hides the values from %#v.
+func (v Vars) GoString() string { return v.String() }
 
 // Secret is text that does not print.
 type Secret string
@@ -85,6 +94,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Project, error) {
 	}
 	p.Env = cmp.Or(opts.Env, vars["NODE_ENV"], "development")
 	vars["NODE_ENV"] = p.Env
+	p.Vars = vars
 	s := p.settings(vars)
 	if err := p.database(ctx, s, opts, vars); err != nil {
 		return nil, err
@@ -128,6 +138,9 @@ func (p *Project) database(ctx context.Context, s settings, opts Options, vars m
 	p.Database.Zone, err = zone(opts.Zone, vars["TZ"])
 	return err
 }
+
+// Zone returns the time zone called name, nil for "".
+func Zone(name string) (*time.Location, error) { return zone(name, "") }
 
 // zone is the time zone of the Strapi process, nil if that is this machine's.
 func zone(flag, variable string) (*time.Location, error) {
