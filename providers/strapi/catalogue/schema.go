@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -117,6 +116,3 @@ func separator(written int) string {
 	}
 	return ","
 }
-
-// isComponent tells the uid of a component from that of a content type.
-func isComponent(uid string) bool { return !strings.Contains(uid, "::") }

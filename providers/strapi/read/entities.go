@@ -117,8 +117,8 @@ func (r *Reader) portion(ctx context.Context, t *model.Type, after *int64, limit
 
 // records writes the entities, and says how long they are together.
 func (p *portion) records() ([]transfer.Record, int) {
-	prefix := p.shape.prefix
-	out := make([]byte, 0, len(p.buffer)+len(p.rows)*(len(prefix)+40+len(p.shape.zones)*24)+p.forest.size())
+	prefix := p.prefix
+	out := make([]byte, 0, len(p.buffer)+len(p.rows)*(len(prefix)+40+len(p.zones)*24)+p.forest.size())
 	type span struct{ from, id, data, to int }
 	spans := make([]span, len(p.rows))
 	for i, row := range p.rows {
@@ -138,7 +138,7 @@ func (p *portion) records() ([]transfer.Record, int) {
 	for i, s := range spans {
 		raw := out[s.from:s.to:s.to]
 		id := transfer.Ref(out[s.id : s.data-len(`,"data":`)])
-		records[i] = transfer.WrittenEntity(raw, p.shape.t.UID, id, raw[s.data-s.from:len(raw)-1:len(raw)-1])
+		records[i] = transfer.WrittenEntity(raw, p.t.UID, id, raw[s.data-s.from:len(raw)-1:len(raw)-1])
 	}
 	return records, len(out)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/providers/strapi/model"
@@ -160,12 +161,13 @@ func (l *linkReader) joinTable(after *int64) (string, func([]any) found) {
 	if l.whole {
 		id, tail = "0", fmt.Sprintf(" ORDER BY j.%s, j.%s", l.quote(r.Left), l.quote(r.Right))
 	}
-	list := fmt.Sprintf("%s, %s, %s, a.%s, b.%s", id, l.column("j", r.Left), l.column("j", r.Right), l.quote(model.ID), l.quote(model.ID))
+	columns := []string{id, l.column("j", r.Left), l.column("j", r.Right), "a." + l.quote(model.ID), "b." + l.quote(model.ID)}
 	for _, order := range []string{r.Order, r.InverseOrder} {
 		if order != "" {
-			list += ", " + l.column("j", order)
+			columns = append(columns, l.column("j", order))
 		}
 	}
+	list := strings.Join(columns, ", ")
 	target := l.catalogue.Model.Type(r.Target)
 	statement := fmt.Sprintf("SELECT %s FROM %s j LEFT JOIN %s a ON a.%s = j.%s LEFT JOIN %s b ON b.%s = j.%s", list, l.quote(r.Table),
 		l.quote(l.t.Table), l.quote(model.ID), l.quote(r.Left), l.quote(target.Table), l.quote(model.ID), l.quote(r.Right))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/providers/strapi/model"
@@ -72,12 +73,14 @@ type settingTable struct {
 }
 
 func settingTables() []settingTable {
-	text := func(name string) model.Column { return model.Column{Attribute: name, Name: name, Kind: model.String} }
+	of := func(name string, kind model.Kind) model.Column {
+		return model.Column{Attribute: name, Name: name, Kind: kind}
+	}
+	text := func(name string) model.Column { return of(name, model.String) }
 	return []settingTable{
 		{model.CoreStore, "core-store", []model.Column{text("key"), text("value"), text("type"), text("environment"), text("tag")}, 1},
 		{model.Webhooks, "webhook", []model.Column{
-			text("name"), text("url"), {Attribute: "headers", Name: "headers", Kind: model.JSON},
-			{Attribute: "events", Name: "events", Kind: model.JSON}, {Attribute: "enabled", Name: "enabled", Kind: model.Boolean},
+			text("name"), text("url"), of("headers", model.JSON), of("events", model.JSON), of("enabled", model.Boolean),
 		}, -1},
 	}
 }
@@ -91,11 +94,11 @@ func (r *Reader) unhidden(t settingTable, word, hidden string) string {
 
 // settings reads the next rows; last is -1 if there are no more.
 func (r *Reader) settings(ctx context.Context, t settingTable, after int64, hidden string) (out []Setting, last int64, err error) {
-	list := r.quote(model.ID)
+	columns := []string{r.quote(model.ID)}
 	for _, c := range t.columns {
-		list += ", " + r.db.Expr(c.Name)
+		columns = append(columns, r.db.Expr(c.Name))
 	}
-	statement := fmt.Sprintf("SELECT %s FROM %s WHERE %s > %d%s ORDER BY %s LIMIT %d", list, r.quote(t.name), r.quote(model.ID), after,
+	statement := fmt.Sprintf("SELECT %s FROM %s WHERE %s > %d%s ORDER BY %s LIMIT %d", strings.Join(columns, ", "), r.quote(t.name), r.quote(model.ID), after,
 		r.unhidden(t, " AND ", hidden), r.quote(model.ID), settingRows)
 	err = r.each(ctx, statement, func(values []any) error {
 		s, err := r.setting(t, values)

@@ -14,10 +14,33 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
-// Create makes the tables that Strapi would make for schemas in an empty database, with foreign keys and unique indexes, and writes
-// down the schemas of content types and the layout as a boot does. Components are in schemas too: what a database does not say of them
+// Create makes an empty database that of a site without content: the tables that Strapi would make for schemas, with foreign keys and
+// unique indexes, and the copy of the content types that it keeps. Components are in schemas too; what a database does not say of them
 // is for the project's files, see [Components]. order is that of the stored content types; nil sorts them.
 func Create(tb testing.TB, config database.Config, schemas transfer.Schemas, order []string) *model.Model {
+	tb.Helper()
+	m := Tables(tb, config, schemas, order)
+	db, err := database.Open(tb.Context(), config)
+	require.NoError(tb, err)
+	tx, err := db.Begin(tb.Context(), database.TxOptions{})
+	require.NoError(tb, err)
+	store := func(key, value string) {
+		insert(tb, tx, config.Kind, model.CoreStore, []string{"key", "value", "type"}, key, value, "object")
+	}
+	store("strapi_content_types_schema", stored(m, schemas))
+	for _, t := range m.Types {
+		if t.Component {
+			store("plugin_content_manager_configuration_components::"+t.UID, `{"uid":"`+t.UID+`"}`)
+		}
+	}
+	require.NoError(tb, tx.Commit(tb.Context()))
+	require.NoError(tb, tx.Close())
+	require.NoError(tb, db.Close())
+	return m
+}
+
+// Tables makes the tables of [Create] and leaves them empty, but for what Strapi writes down of the tables themselves.
+func Tables(tb testing.TB, config database.Config, schemas transfer.Schemas, order []string) *model.Model {
 	tb.Helper()
 	m, err := model.New(schemas, order)
 	require.NoError(tb, err)
@@ -37,16 +60,7 @@ func Create(tb testing.TB, config database.Config, schemas transfer.Schemas, ord
 		_, err := tx.Exec(tb.Context(), statement)
 		require.NoError(tb, err, "%s", statement)
 	}
-	insert := func(table string, columns []string, values ...any) {
-		insert(tb, tx, config.Kind, table, columns, values...)
-	}
-	insert(model.DatabaseSchema, []string{"schema", "time", "hash"}, b.layout(tb), nil, "0")
-	insert(model.CoreStore, []string{"key", "value", "type"}, "strapi_content_types_schema", stored(tb, m, schemas), "object")
-	for _, t := range m.Types {
-		if t.Component {
-			insert(model.CoreStore, []string{"key", "value", "type"}, "plugin_content_manager_configuration_components::"+t.UID, `{"uid":"`+t.UID+`"}`, "object")
-		}
-	}
+	insert(tb, tx, config.Kind, model.DatabaseSchema, []string{"schema", "time", "hash"}, b.layout(tb), nil, "0")
 	require.NoError(tb, tx.Commit(tb.Context()))
 	require.NoError(tb, tx.Close())
 	require.NoError(tb, db.Close())
@@ -76,8 +90,7 @@ func insert(tb testing.TB, tx *database.Tx, kind database.Kind, table string, co
 }
 
 // stored is the row in which Strapi keeps the content types, with parts in it that it does not hand out.
-func stored(tb testing.TB, m *model.Model, schemas transfer.Schemas) string {
-	tb.Helper()
+func stored(m *model.Model, schemas transfer.Schemas) string {
 	out := []byte{'{'}
 	for _, t := range m.Types {
 		if t.Component {

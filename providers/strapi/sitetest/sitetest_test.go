@@ -33,15 +33,15 @@ func TestCreatedTablesAreThoseOfStrapi(t *testing.T) {
 		require.NoError(t, err)
 		strapi := databasetest.New(t, config.Kind)
 		sitetest.Lab(t, strapi)
-		real, err := read(t, strapi, catalogue.Options{Components: sitetest.LabComponents(t)})
+		want, err := read(t, strapi, catalogue.Options{Components: sitetest.LabComponents(t)})
 		require.NoError(t, err)
 		for _, typ := range made.Model.Types {
-			require.Equal(t, columns(real, typ.Table), columns(made, typ.Table), typ.UID)
+			require.Equal(t, columns(want, typ.Table), columns(made, typ.Table), typ.UID)
 			for table := range typ.LinkTables() {
-				require.Equal(t, columns(real, table), columns(made, table), table)
+				require.Equal(t, columns(want, table), columns(made, table), table)
 			}
 		}
-		for uid, s := range real.Schemas {
+		for uid, s := range want.Schemas {
 			require.JSONEq(t, string(s.AppendJSON(nil)), string(made.Schemas[uid].AppendJSON(nil)))
 		}
 	})

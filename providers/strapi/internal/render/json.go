@@ -18,13 +18,14 @@ func (r *Renderer) appendJSON(dst []byte, value any) []byte {
 	if r.Database != database.MySQL {
 		return r.appendDecoded(dst, text)
 	}
-	if out, inner, ok := r.decode(dst, text); !ok {
+	out, inner, ok := r.decode(dst, text)
+	switch {
+	case !ok:
 		return r.appendString(dst, text)
-	} else if inner == nil {
-		return out
-	} else {
+	case inner != nil:
 		return r.appendDecoded(dst, *inner)
 	}
+	return out
 }
 
 // appendDecoded appends text decoded once, or twice if that gives text again; or text itself if it can't be.
