@@ -231,7 +231,7 @@ func (d *Destination) State() transfer.State {
 
 // Notes implements [transfer.Noter].
 func (d *Destination) Notes() []transfer.Note {
-	notes := d.notes
+	notes := append(d.site.notes(), d.notes...)
 	d.notes = nil
 	for _, end := range []any{d.site.opts.Uploads, d.change} {
 		if n, ok := end.(uploads.Noter); ok {

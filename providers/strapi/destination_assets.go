@@ -111,29 +111,36 @@ func (d *Destination) fileID(m metadata) (int64, bool) {
 
 // drain reads a file to its end, because sources cannot pass over one.
 func (d *Destination) drain(ctx context.Context, a transfer.Asset) error {
-	body, err := a.Content(ctx)
-	if err != nil {
+	return withBody(ctx, a, func(body io.Reader) error {
+		_, err := io.Copy(io.Discard, body)
 		return err
-	}
-	_, err = io.Copy(io.Discard, body)
-	return errors.Join(err, body.Close())
+	})
 }
 
 // stage stores the content of a file beside the old ones.
 func (d *Destination) stage(ctx context.Context, a transfer.Asset, f uploads.File) (url string, err error) {
+	err = withBody(ctx, a, func(body io.Reader) (err error) {
+		url, err = d.change.Stage(ctx, f, body)
+		return err
+	})
+	return url, err
+}
+
+// withBody opens a file and checks that use has read as much of it as there should be.
+func withBody(ctx context.Context, a transfer.Asset, use func(io.Reader) error) (err error) {
 	body, err := a.Content(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
 	counted := &counter{Reader: body}
-	if url, err = d.change.Stage(ctx, f, counted); err != nil {
-		return "", err
+	if err := use(counted); err != nil {
+		return err
 	}
 	if a.Length >= 0 && counted.n != a.Length {
-		return "", fmt.Errorf("%w: %d bytes instead of %d", transfer.ErrDamaged, counted.n, a.Length)
+		return fmt.Errorf("%w: %d bytes instead of %d", transfer.ErrDamaged, counted.n, a.Length)
 	}
-	return url, nil
+	return nil
 }
 
 type counter struct {
