@@ -31,6 +31,7 @@ type Destination struct {
 	spare     chan *rows.Batch
 	files     *fileWriter
 	tables    systemTables
+	merge     *merger        // nil: replace
 	change    uploads.Change // nil when no file is written
 
 	state  atomic.Value // transfer.State
@@ -115,6 +116,10 @@ func (d *Destination) begin(ctx context.Context) error {
 		if d.files, err = d.newFileWriter(ctx); err != nil {
 			return err
 		}
+		if d.opts.Merge {
+			d.merge = newMerger(d)
+			return d.merge.survey(ctx)
+		}
 		if err := newClearer(d).run(ctx); err != nil {
 			return err
 		}
@@ -156,6 +161,10 @@ func (d *Destination) Write(ctx context.Context, batch transfer.Batch) error {
 	case transfer.StageSchemas: // the destination's own hold
 		d.stored[batch.Stage] += int64(len(batch.Records))
 	case transfer.StageEntities:
+		if d.merge != nil {
+			err = d.merge.write(ctx, batch)
+			break
+		}
 		err = d.writeEntities(ctx, batch)
 	case transfer.StageAssets:
 		err = d.writeAssets(ctx, batch)

@@ -86,6 +86,13 @@ func (d *Destination) asset(ctx context.Context, a transfer.Asset) error {
 		d.skips.add(transfer.StageAssets, a.Group(), "no row of the media library belongs to it", a.Key(), false)
 		return d.drain(ctx, a)
 	}
+	if d.merge != nil {
+		if d.merge.hasFile(ctx, id, m, a.Length) {
+			d.stored[transfer.StageAssets]++
+			return nil
+		}
+		d.merge.changes++
+	}
 	url, err := d.stage(ctx, a, m.file)
 	if err != nil {
 		return err

@@ -26,6 +26,11 @@ func (d *Destination) Commit(ctx context.Context) error {
 	if err := d.queue.do(ctx, d.settle); err != nil {
 		return err
 	}
+	if d.merge != nil && d.merge.changes == 0 {
+		// All of it is there already: nothing is written, not even that.
+		d.state.Store(transfer.StateCommitted)
+		return d.undoFiles()
+	}
 	if d.change != nil {
 		if err := d.change.Apply(ctx); err != nil {
 			return err
@@ -55,7 +60,7 @@ func (d *Destination) Commit(ctx context.Context) error {
 
 // settle writes what is still held back and leaves the database as Strapi expects it.
 func (d *Destination) settle(ctx context.Context) error {
-	if err := d.writer.flush(ctx); err != nil {
+	if err := d.writer.flush(ctx); err != nil || d.merge != nil && d.merge.changes == 0 {
 		return err
 	}
 	if err := d.setSequences(ctx); err != nil {
@@ -65,7 +70,7 @@ func (d *Destination) settle(ctx context.Context) error {
 		return nil
 	}
 	_, err := d.tx.Exec(ctx, "INSERT INTO "+d.quote(model.CoreStore)+" ("+d.quote("key")+", "+d.quote("value")+", "+d.quote("type")+
-		") VALUES (?, ?, ?)", markerKey+"_"+d.change.ID(), `"`+d.change.ID()+`"`, "string")
+		") VALUES (?, ?, ?)", markerKey, quotedID(d.change.ID()), "string")
 	return err
 }
 
@@ -93,13 +98,15 @@ func (d *Destination) committed(ctx context.Context, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	all, err := snap.All(ctx, "SELECT count(*) FROM "+d.quote(model.CoreStore)+" WHERE "+d.quote("key")+" = ?", markerKey+"_"+id)
+	all, err := snap.All(ctx, "SELECT count(*) FROM "+d.quote(model.CoreStore)+" WHERE "+d.quote("key")+" = ? AND "+d.quote("value")+" = ?", markerKey, quotedID(id))
 	if err := errors.Join(err, snap.Close()); err != nil {
 		return false, err
 	}
 	n, _ := database.Int(all[0][0])
 	return n > 0, nil
 }
+
+func quotedID(id string) string { return `"` + id + `"` }
 
 // forgetMarkers deletes the markers of changes that are finished.
 func (s *Site) forgetMarkers(ctx context.Context, ids ...string) error {
@@ -111,7 +118,8 @@ func (s *Site) forgetMarkers(ctx context.Context, ids ...string) error {
 		return err
 	}
 	for _, id := range ids {
-		_, err = tx.Exec(ctx, "DELETE FROM "+s.db.Quote(model.CoreStore)+" WHERE "+s.db.Quote("key")+" = ?", markerKey+"_"+id)
+		_, err = tx.Exec(ctx, "DELETE FROM "+s.db.Quote(model.CoreStore)+" WHERE "+s.db.Quote("key")+" = ? AND "+s.db.Quote("value")+" = ?",
+			markerKey, quotedID(id))
 		if err != nil {
 			return errors.Join(err, tx.Close())
 		}
@@ -167,9 +175,15 @@ func (d *Destination) Close() error {
 
 // undoFiles puts the old files back unless the new ones are wanted. When nobody knows, the next transfer asks the database.
 func (d *Destination) undoFiles() error {
+	unchanged := d.merge != nil && d.merge.changes == 0
 	switch d.State() {
-	case transfer.StateCommitted, transfer.StateUnknown:
+	case transfer.StateUnknown:
 		return nil
+	case transfer.StateCommitted:
+		if !unchanged || d.change == nil {
+			return nil
+		}
+		return d.change.Undo(context.Background())
 	case transfer.StateUntouched, transfer.StateRolledBack, transfer.StateFilesGone, transfer.StateNewFiles, transfer.StateUncertain:
 	}
 	if err := d.change.Undo(context.Background()); err != nil {

@@ -19,11 +19,26 @@ const projectSettings = "core_admin_project-settings"
 
 // writeSettings writes rows of the core store, and webhooks.
 func (d *Destination) writeSettings(ctx context.Context, batch transfer.Batch) error {
+	if d.merge != nil && d.merge.config == nil {
+		if err := d.queue.do(ctx, d.merge.loadSettings); err != nil {
+			return err
+		}
+	}
 	var out rows.Batch
 	for _, r := range batch.Records {
 		s, ok := r.(transfer.Setting)
 		if !ok {
 			return fmt.Errorf("%w: %T among settings", transfer.ErrDamaged, r)
+		}
+		if d.merge != nil {
+			write, err := d.merge.wants(ctx, s)
+			if err != nil {
+				return err
+			}
+			if !write {
+				d.stored[batch.Stage]++
+				continue
+			}
 		}
 		if err := d.setting(ctx, &out, s); err != nil {
 			return fmt.Errorf("%w: %s: %w", transfer.ErrDamaged, s.Key(), err)

@@ -27,7 +27,7 @@ func (c *clearer) clearSystem(ctx context.Context) error {
 		statement := "DELETE FROM " + c.quote(t.Name)
 		if t.Name == model.CoreStore {
 			key := c.quote("key")
-			statement += " WHERE (" + key + " IS NULL OR " + key + " <> '" + schemaKey + "' AND " + key + " NOT LIKE '" + markerKey + "%')"
+			statement += " WHERE (" + key + " IS NULL OR " + key + " <> '" + schemaKey + "' AND " + key + " <> '" + markerKey + "')"
 		}
 		if _, err := c.tx.Exec(ctx, statement); err != nil {
 			return err

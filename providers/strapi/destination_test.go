@@ -119,4 +119,3 @@ func TestDestinationKeepsTheContract(t *testing.T) {
 		})
 	}
 }
-

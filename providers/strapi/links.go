@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/providers/strapi/model"
@@ -16,6 +17,7 @@ import (
 const (
 	reasonUnmapped = "a row that it points to was not transferred"
 	reasonNoField  = "the destination has no such field"
+	reasonKept     = "the destination's own row stays"
 	reasonInverse  = "the destination keeps this relation at the other side"
 )
 
@@ -34,11 +36,20 @@ func newLinkWriter(d *Destination) *linkWriter {
 type update struct {
 	t      *model.Type
 	r      *model.Relation
+	row    int64 // of the link table, whose positions change; 0 for a column of the row at the left
 	values []any
 }
 
 // writeLinks decodes links while the database works on those before.
 func (d *Destination) writeLinks(ctx context.Context, batch transfer.Batch) error {
+	if d.merge != nil && d.merge.links == nil {
+		err := d.queue.do(ctx, func(ctx context.Context) error {
+			return errors.Join(d.writer.flush(ctx), d.merge.load(ctx))
+		})
+		if err != nil {
+			return err
+		}
+	}
 	out, err := d.spareBatch(ctx)
 	if err != nil {
 		return err
@@ -62,6 +73,9 @@ func (d *Destination) writeLinks(ctx context.Context, batch transfer.Batch) erro
 				err = d.links.update(ctx, u)
 			}
 		}
+		if err == nil && batch.Last && d.merge != nil {
+			err = d.merge.links.prune(ctx)
+		}
 		return err
 	})
 }
@@ -79,10 +93,16 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 	left, ok1 := w.id(l.Left)
 	right, ok2 := w.id(l.Right)
 	if !ok1 || !ok2 {
-		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonUnmapped, l.Key(), false)
+		w.unmapped(l)
 		return updates, nil
 	}
 	w.d.stored[transfer.StageLinks]++
+	if w.d.merge != nil {
+		write, moved, err := w.d.merge.links.link(t, r, l, left, right)
+		if err != nil || !write {
+			return append(updates, moved...), err
+		}
+	}
 	switch r.Storage {
 	case model.JoinTable:
 		err = w.join(out, r, l, left, right)
@@ -93,14 +113,24 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 			values[0], values[1], values[2], values[3], values[4] = left, right, l.Right.Type, orNull(l.Right.Field), pos
 		}
 	case model.JoinColumn:
-		updates = append(updates, update{t, r, []any{right, left}})
+		updates = append(updates, update{t: t, r: r, values: []any{right, left}})
 	case model.MorphColumns:
-		updates = append(updates, update{t, r, []any{right, l.Right.Type, left}})
+		updates = append(updates, update{t: t, r: r, values: []any{right, l.Right.Type, left}})
 	}
 	if err != nil {
 		return updates, fmt.Errorf("%w: link %s: %w", transfer.ErrDamaged, l.Key(), err)
 	}
 	return updates, nil
+}
+
+// unmapped counts a link that has no row at one of its sides.
+func (w *linkWriter) unmapped(l transfer.Link) {
+	if w.d.merge != nil && w.d.opts.Conflict != ConflictSource {
+		// Its row is the destination's own, whose components are others.
+		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonKept, l.Key(), true)
+		return
+	}
+	w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonUnmapped, l.Key(), false)
 }
 
 // relation finds the relation that a link belongs to; nil if the link is left out.
@@ -179,6 +209,9 @@ func (w *linkWriter) table(r *model.Relation) *rows.Table {
 
 // update changes the row at the left of a link.
 func (w *linkWriter) update(ctx context.Context, u update) error {
+	if u.row != 0 {
+		return w.move(ctx, u)
+	}
 	stmt := w.stmts[u.r]
 	if stmt == nil {
 		set := w.d.quote(u.r.Column) + " = ?"
@@ -193,6 +226,23 @@ func (w *linkWriter) update(ctx context.Context, u update) error {
 		w.stmts[u.r] = stmt
 	}
 	_, err := stmt.Exec(ctx, u.values...)
+	return err
+}
+
+// move changes the positions of a link that is there.
+func (w *linkWriter) move(ctx context.Context, u update) error {
+	var set []string
+	var values []any
+	inverse := u.r.InverseOrder
+	if u.r.Storage == model.MorphTable {
+		inverse = u.r.Order
+	} else if u.r.Order != "" {
+		set, values = append(set, w.d.quote(u.r.Order)+" = ?"), append(values, u.values[0])
+	}
+	if inverse != "" {
+		set, values = append(set, w.d.quote(inverse)+" = ?"), append(values, u.values[1])
+	}
+	_, err := w.d.tx.Exec(ctx, "UPDATE "+w.d.quote(u.r.Table)+" SET "+strings.Join(set, ", ")+" WHERE "+w.d.quote(model.ID)+" = ?", append(values, u.row)...)
 	return err
 }
 

@@ -19,6 +19,9 @@ type Builder struct {
 
 	// Trace, if there is one, is called with each row: its type, its id and the way to it from the entity, "" for itself.
 	Trace func(uid string, id int64, path string)
+
+	// Verbatim leaves components the ids that they have, for rows that are only looked at.
+	Verbatim bool
 }
 
 // Type returns a content type or component, nil for one that is not known.
@@ -28,6 +31,7 @@ func (b *Builder) Type(uid string) *Type { return b.types[uid] }
 type Row struct {
 	Table  *Table
 	Values []any
+	Path   string // the way to it from the entity, "" for the entity itself
 }
 
 // Batch collects rows. It may be used again after Reset.
@@ -44,7 +48,9 @@ func (b *Batch) Reset() {
 }
 
 // Add makes room for a row of n values, which the caller fills in.
-func (b *Batch) Add(t *Table, n int) []any {
+func (b *Batch) Add(t *Table, n int) []any { return b.add(t, n, "") }
+
+func (b *Batch) add(t *Table, n int, path string) []any {
 	const chunk = 4096
 	if len(b.arena)+n > cap(b.arena) {
 		b.arena = make([]any, 0, max(n, chunk)) // the old one belongs to the rows in it
@@ -52,15 +58,8 @@ func (b *Batch) Add(t *Table, n int) []any {
 	start := len(b.arena)
 	b.arena = b.arena[:start+n]
 	values := b.arena[start : start+n : start+n]
-	b.Rows = append(b.Rows, Row{Table: t, Values: values})
+	b.Rows = append(b.Rows, Row{Table: t, Values: values, Path: path})
 	return values
-}
-
-// Identity is what tells one row of a document from the others.
-type Identity struct {
-	DocumentID string
-	Locale     string
-	Published  bool
 }
 
 // Build adds the rows of an entity and of its components, under an id that the caller got from the type's [IDs].
@@ -84,7 +83,7 @@ func (b *Builder) object(batch *Batch, t *Type, data string, id int64, path stri
 		b.Trace(t.Model.UID, id, path)
 	}
 	columns := t.Model.Columns
-	values := batch.Add(t.Table, len(columns)+1)
+	values := batch.add(t.Table, len(columns)+1, path)
 	values[0] = id
 	for i := range columns {
 		values[i+1] = missing{}
@@ -166,12 +165,15 @@ func (b *Builder) component(batch *Batch, t *Type, z *model.Zone, value string, 
 		return fmt.Errorf("field %s: component %q does not belong there", path, uid)
 	}
 	var id int64
-	if n, err := strconv.ParseInt(old, 10, 64); err == nil {
+	switch n, err := strconv.ParseInt(old, 10, 64); {
+	case b.Verbatim:
+		id = n
+	case err == nil:
 		id = c.IDs.Assign(n)
-	} else {
+	default:
 		id = c.IDs.New()
 	}
-	row := batch.Add(t.Zones, 5)
+	row := batch.add(t.Zones, 5, path)
 	row[0], row[1], row[2], row[3], row[4] = owner, id, c.uid, t.fields[t.Model.Index(z.Attribute)], order
 	return b.object(batch, c, value, id, path)
 }
@@ -191,27 +193,4 @@ func instance(value string) (uid, id string, err error) {
 		return nil
 	})
 	return uid, id, err
-}
-
-// Identify reads the identity of a row from its data.
-func Identify(e transfer.Entity) (Identity, error) {
-	var id Identity
-	id.Published = true // what does not say is published now, as Strapi has it
-	err := eachMember(string(e.Data), func(name, value string) error {
-		var err error
-		switch {
-		case name == "publishedAt":
-			id.Published = value != "null"
-		case value == "null":
-		case name == "documentId":
-			id.DocumentID, err = textOf(value)
-		case name == "locale":
-			id.Locale, err = textOf(value)
-		}
-		return err
-	})
-	if err != nil {
-		return id, fmt.Errorf("%w: %s: %w", transfer.ErrDamaged, e.Key(), err)
-	}
-	return id, nil
 }

@@ -101,7 +101,15 @@ func (s *IDs) New() int64 {
 // Alias says that a row of the source is one that the destination has.
 func (s *IDs) Alias(old, id int64) {
 	s.seen.Add(old)
-	s.move(old, id)
+	if id != old+s.offset {
+		s.move(old, id)
+	}
+}
+
+// Take says that a row of the destination has this id and keeps it. It comes before the first Assign.
+func (s *IDs) Take(id int64) {
+	s.taken.Add(id)
+	s.top = max(s.top, id)
 }
 
 func (s *IDs) move(old, id int64) {

@@ -12,6 +12,7 @@ type Table struct {
 	Name    string
 	Columns []string
 	Parent  *Table // whose rows these refer to by a foreign key; nil without
+	Type    *Type  // whose rows these are; nil for tables that tie them together
 }
 
 // Type is a content type or component as rows are built of it.
@@ -66,6 +67,7 @@ func NewBuilder(m *model.Model, opts Options) (*Builder, error) {
 
 func (b *Builder) compile(t *model.Type, opts Options, now func() time.Time) (*Type, error) {
 	c := &Type{Model: t, Table: &Table{Name: t.Table, Columns: []string{model.ID}}, IDs: new(IDs), uid: t.UID}
+	c.Table.Type = c
 	for _, col := range t.Columns {
 		c.Table.Columns = append(c.Table.Columns, col.Name)
 		f, err := b.fallback(t, col, now)
