@@ -94,7 +94,7 @@ func (r *Registry) OpenDestination(ctx context.Context, e Endpoint, a Access) (t
 	case KindVault:
 		return r.openVaultDestination(ctx, e)
 	case KindProject, KindDatabase:
-		return r.openSiteDestination(ctx, e, a)
+		return r.OpenSiteDestination(ctx, e, a, r.config.Who)
 	}
 	return nil, fmt.Errorf("%w: nothing can be written to %q", transfer.ErrUsage, e.Kind)
 }

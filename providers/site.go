@@ -53,13 +53,14 @@ func (r *Registry) openSiteSource(ctx context.Context, e Endpoint, a Access) (tr
 	return &siteSource{src, site}, nil
 }
 
-func (r *Registry) openSiteDestination(ctx context.Context, e Endpoint, a Access) (transfer.Destination, error) {
+// OpenSiteDestination is OpenDestination for what OpenSite opens, on behalf of who.
+func (r *Registry) OpenSiteDestination(ctx context.Context, e Endpoint, a Access, who string) (transfer.Destination, error) {
 	opts := strapi.WriteOptions{Merge: a.Merge, Conflict: strapi.Conflict(a.Conflict)}
 	site, err := r.OpenSite(ctx, e, a)
 	if err != nil {
 		return nil, err
 	}
-	dst, err := site.Destination(r.config.Who, opts)
+	dst, err := site.Destination(who, opts)
 	if err != nil {
 		return nil, errors.Join(err, site.Close())
 	}

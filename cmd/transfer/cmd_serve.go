@@ -34,11 +34,18 @@ Without flags it listens on this machine only and keeps what is pushed as snapsh
 first start prints a token. Sites other than the default one are at /NAME/admin. Archives and folders
 can be served too, to be pulled from.
 
+A Strapi project, or a database of one, is served from its own database and files, also beside a Strapi
+that runs on them. The transfer tokens of its admin panel are good for it, with what they permit and
+until they expire or are revoked there. That Strapi must be restarted after a push: it keeps settings and
+permissions in memory. An SQLite database has one writer at a time: while a push is at work, Strapi can
+read, and waits or fails where it writes; while Strapi writes, a push waits up to 10 s. Beginnings of
+pulls and pushes that find the database locked longer than that fail, and nothing is changed.
+
 What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRANSFER_DATA,
 TRANSFER_TLS_CERT, TRANSFER_TLS_KEY), and then from the configuration file, a JSON object with the
 members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, maxSessions, messageLimit,
 assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
-		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz",
+		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site ./my-project\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.load(a, cmd.Flags()); err != nil {
@@ -84,9 +91,14 @@ func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 		return err
 	}
 	config := o.config()
-	config.Tokens, config.Sites, config.Logger = tokens, make(map[string]runnerserver.Site), a.log
+	all := &authority{Store: tokens, sites: make(map[string]*siteTokens)}
+	config.Tokens, config.Sites, config.Logger = all, make(map[string]runnerserver.Site), a.log
 	for name, s := range sites {
 		config.Sites[name] = s.Site
+		if s.tokens != nil {
+			all.sites[name] = s.tokens
+			defer func() { err = errors.Join(err, s.tokens.site.Close()) }()
+		}
 	}
 	srv, err := runnerserver.New(config)
 	if err != nil {

@@ -33,6 +33,13 @@ func (db *DB) Zone() *time.Location { return db.config.zone() }
 // String names the database without saying how to get in.
 func (db *DB) String() string { return db.config.String() }
 
+// Waiting is the same database, for which locks are waited for only so long.
+func (db *DB) Waiting(limit time.Duration) *DB {
+	config := db.config
+	config.BusyTimeout = limit
+	return &DB{config: config}
+}
+
 // Close lets go of the database. Snapshots and transactions are closed by themselves.
 func (db *DB) Close() error { return nil }
 
