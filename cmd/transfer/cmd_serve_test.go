@@ -34,7 +34,7 @@ func (s *served) command(args ...string) (code int, out, said string) {
 	return code, o.String(), e.String()
 }
 
-var serving = regexp.MustCompile(`serving the vault's site default at (http://127\.0\.0\.1:\d+/admin)`)
+var serving = regexp.MustCompile(`serving (?:the vault's site default|strapi:\S+ \(\S+\)) at (http://127\.0\.0\.1:\d+/admin)`)
 
 func startServe(t *testing.T, data string, args ...string) *served {
 	t.Helper()
@@ -165,7 +165,7 @@ func TestServeRefusesWhatWouldBeUnsafe(t *testing.T) {
 		"an unknown member":               {[]string{"--config", unknown}, `unknown field "lisen"`},
 		"half a certificate":              {[]string{"--tls-cert", "x.pem"}, "give both"},
 		"no address":                      {[]string{"--listen", "nowhere"}, "give it as HOST:PORT"},
-		"a site without a name":           {[]string{"--site", "vault:x"}, "give NAME=ENDPOINT"},
+		"two sites without a name":        {[]string{"--site", "vault:x", "--site", "vault:y"}, `two sites are called "default"`},
 		"a site twice":                    {[]string{"--site", "a=vault:x", "--site", "a=vault:y"}, "two sites are called"},
 		"a name of ours":                  {[]string{"--site", "metrics=vault:x"}, "cannot be the name of a site"},
 		"a server as a site":              {[]string{"--site", "a=http://127.0.0.1:1/admin"}, "cannot be served"},
