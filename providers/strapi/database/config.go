@@ -33,17 +33,17 @@ type Config struct {
 	User     string
 	Password string      // never part of an error or of String
 	Schema   string      // of PostgreSQL; public when empty
-	TLS      *tls.Config // nil: no encryption
+	TLS      *tls.Config `json:"-"` // nil: no encryption
 
 	// Zone is that of the Strapi process, in which PostgreSQL and MySQL hold its times. nil means Local.
-	Zone *time.Location
+	Zone *time.Location `json:"-"`
 
 	// BusyTimeout is how long to wait for a lock that somebody else holds, such as a running Strapi. Zero means 10 s.
 	BusyTimeout time.Duration
 
 	// Hook is called before each statement that may change something, and before each commit; what it returns fails the
 	// statement. It is for logs, and for tests that let a database fail.
-	Hook func(statement string) error
+	Hook func(statement string) error `json:"-"`
 }
 
 const (
