@@ -30,6 +30,9 @@ func newInspectCommand(a *app) *cobra.Command {
 rows, files, links and settings, and their sizes. Archives are checked for damage on the way. A server
 must hand over everything to be counted, files excepted; --quick stops before that.
 
+--schemas writes the schemas to a file. With such a file a database can be read without its project:
+push and pull take it by --schemas, inspect by --with-schemas.
+
 ` + exitHelp,
 		Example: `  transfer inspect backup.tar.gz
   transfer inspect https://cms.example.org/admin --token-file token --quick

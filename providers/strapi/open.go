@@ -37,6 +37,10 @@ func OpenProject(ctx context.Context, dir string, c Choices) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.RemoteOff {
+		p.Notes = append(p.Notes, transfer.Note{Level: transfer.NoteInfo, Message: "the project turns remote transfers off (server.transfer.remote.enabled): " +
+			"that is for Strapi's own server, and not asked here"})
+	}
 	opts := Options{
 		Database: p.Database, Components: p.Components, Version: p.Version, Name: c.Name, TokenSalt: string(p.TokenSalt), Notes: p.Notes,
 		Logger: c.Logger,
