@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/providers/strapi/model"
 )
@@ -94,17 +96,18 @@ func (c Converter) json(value string) (any, error) {
 	return quoteTwice(text), nil
 }
 
-// looksLikeJSON reports whether bare text would be read back as something else.
+// looksLikeJSON reports whether bare text would be read back as something else: as JSON, or as the number that SQLite makes of it.
 func looksLikeJSON(text string) bool {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return false
 	}
-	switch text[0] {
-	case '{', '[', '"', 't', 'f', 'n', '-', '+', '.', 'I', 'N', 'i':
-		return true
+	if strings.IndexByte("+-.0123456789", text[0]) >= 0 {
+		if _, err := strconv.ParseFloat(text, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+			return true
+		}
 	}
-	return text[0] >= '0' && text[0] <= '9'
+	return jsontext.Value(text).IsValid()
 }
 
 func (c Converter) number(kind model.Kind, value string) (any, error) {
