@@ -242,6 +242,9 @@ func (r *run) admitEntity(e Entity) (Record, error) {
 		}
 		e = fit
 	}
+	if r.destination.Blank && !r.opts.Filter.partial() {
+		return e, nil // nobody will ask which rows there were: see admitLink and admitAsset
+	}
 	r.rows.add(e.Type, e.ID)
 	err := components(r.sourceModels, e.Type, e.Data, func(in instance) error {
 		r.rows.add(in.uid, in.id)
