@@ -10,8 +10,8 @@ const PLANT = 'api::plant.plant';
 const PROTOCOL = 'api::seasonal-greenhouse-temperature-observation-protocol.seasonal-greenhouse-temperature-observation-protocol';
 const AWKWARD = ['plain', 'Ümläut und ß', '日本語の名前', 'עברית', '🌱🌿 emoji', '"quoted"', "it's", 'back\\slash', '<b>html</b> & co', 'tab\there', 'line\nbreak', ' nbsp ', '%s {{x}} ${y}', ''];
 const PLANTS = 14;
-// Strapi hands bare text to JSON columns as it is, which only SQLite takes.
-const BARE = process.env.DATABASE_CLIENT === 'sqlite' ? 'text' : '"text"';
+// Strapi hands bare text to JSON columns as it is, which only SQLite takes; from MariaDB quoted text comes back bare.
+const BARE = { sqlite: 'text', postgres: '"text"', mysql: { text: 'text' } }[process.env.DATABASE_CLIENT];
 
 const awkward = (i) => AWKWARD[i % AWKWARD.length];
 const every = (list, i, n) => Array.from({ length: n }, (_, k) => list[(i * 3 + k * 2) % list.length]);
