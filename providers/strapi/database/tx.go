@@ -42,7 +42,8 @@ func (c Config) beginWriting(unchecked bool) []string {
 	keys := strconv.Itoa(map[bool]int{true: 0, false: 1}[unchecked])
 	switch c.Kind {
 	case SQLite:
-		return []string{"PRAGMA foreign_keys = " + keys, "BEGIN IMMEDIATE"}
+		// A cache of 32 MiB keeps a transaction of usual size out of the file, and readers in, until it commits.
+		return []string{"PRAGMA foreign_keys = " + keys, "PRAGMA cache_size = -32768", "BEGIN IMMEDIATE"}
 	case Postgres:
 		return []string{"BEGIN", c.searchPath(), fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds())}
 	case MySQL:
