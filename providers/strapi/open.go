@@ -48,7 +48,7 @@ func OpenProject(ctx context.Context, dir string, c Choices) (*Site, error) {
 	if opts.Uploads, err = store(p); err != nil {
 		return nil, err
 	}
-	if err := opts.read(ctx, c.Schemas); err != nil {
+	if err := givenSchemas(ctx, &opts, c.Schemas); err != nil {
 		return nil, err
 	}
 	if err := present(opts.Database); err != nil {
@@ -68,7 +68,7 @@ func OpenDatabase(ctx context.Context, config database.Config, c Choices) (*Site
 	if c.Uploads != "" {
 		opts.Uploads = uploads.NewFolder(c.Uploads, uploads.FolderOptions{})
 	}
-	if err := opts.read(ctx, c.Schemas); err != nil {
+	if err := givenSchemas(ctx, &opts, c.Schemas); err != nil {
 		return nil, err
 	}
 	if err := present(opts.Database); err != nil {
@@ -113,8 +113,8 @@ func store(p *project.Project) (uploads.Store, error) {
 // maxSchemas bounds a file of schemas.
 const maxSchemas = 64 << 20
 
-// read takes schemas or components from where the user says they are.
-func (o *Options) read(ctx context.Context, path string) error {
+// givenSchemas takes schemas or components from where the user says they are.
+func givenSchemas(ctx context.Context, o *Options, path string) error {
 	if path == "" {
 		return nil
 	}

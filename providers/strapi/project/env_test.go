@@ -1,6 +1,9 @@
 package project
 
 import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
 	"testing"
 	"unicode/utf8"
 
@@ -64,5 +67,28 @@ func FuzzParseDatabase(f *testing.F) {
 			require.True(t, c.Path != "" || c.Name != "")
 			require.GreaterOrEqual(t, c.Port, 0)
 		}
+	})
+}
+
+func FuzzConnection(f *testing.F) {
+	for _, seed := range []string{
+		`{"connection":{"client":"postgres","connection":{"connectionString":"postgres://u:hunter2@h/d","ssl":{"ca":"x"}}}}`,
+		`{"connection":{"client":"mysql","connection":{"host":"/run/x","port":"3306","database":"d","password":"hunter2"}}}`,
+		`{"connection":{"client":"sqlite","connection":"x.db"}}`, `{"connection":[]}`, `null`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			t.Skip()
+		}
+		c, err := connection("/project", merge(map[string]any{}, value))
+		if err != nil {
+			require.NotContains(t, err.Error(), "hunter2")
+			return
+		}
+		require.NotContains(t, fmt.Sprintf("%v %#v", c, c), "hunter2")
+		require.True(t, c.Name != "" || filepath.IsAbs(c.Path))
 	})
 }
