@@ -94,7 +94,11 @@ func (r *Registry) OpenDestination(ctx context.Context, e Endpoint, a Access) (t
 	case KindVault:
 		return r.openVaultDestination(ctx, e)
 	case KindProject, KindDatabase:
-		return r.OpenSiteDestination(ctx, e, a, r.config.Who)
+		dst, err := r.OpenSiteDestination(ctx, e, a, r.config.Who)
+		if err != nil {
+			return nil, err
+		}
+		return dst, nil
 	}
 	return nil, fmt.Errorf("%w: nothing can be written to %q", transfer.ErrUsage, e.Kind)
 }

@@ -54,7 +54,7 @@ func (r *Registry) openSiteSource(ctx context.Context, e Endpoint, a Access) (tr
 }
 
 // OpenSiteDestination is OpenDestination for what OpenSite opens, on behalf of who.
-func (r *Registry) OpenSiteDestination(ctx context.Context, e Endpoint, a Access, who string) (transfer.Destination, error) {
+func (r *Registry) OpenSiteDestination(ctx context.Context, e Endpoint, a Access, who string) (*SiteDestination, error) {
 	opts := strapi.WriteOptions{Merge: a.Merge, Conflict: strapi.Conflict(a.Conflict)}
 	site, err := r.OpenSite(ctx, e, a)
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *Registry) OpenSiteDestination(ctx context.Context, e Endpoint, a Access
 	if err != nil {
 		return nil, errors.Join(err, site.Close())
 	}
-	return &siteDestination{dst, site}, nil
+	return &SiteDestination{dst, site}, nil
 }
 
 // siteSource closes its site with itself.
@@ -79,14 +79,15 @@ func (s *siteSource) Close() error { return errors.Join(s.Source.Close(), s.site
 // Place names the database, to tell whether both sides of a transfer are the same.
 func (s *siteSource) Place() string { return s.site.Place() }
 
-// siteDestination closes its site with itself.
-type siteDestination struct {
+// SiteDestination closes its site with itself.
+type SiteDestination struct {
 	*strapi.Destination
 
 	site *strapi.Site
 }
 
-func (d *siteDestination) Close() error { return errors.Join(d.Destination.Close(), d.site.Close()) }
+// Close implements [transfer.Destination].
+func (d *SiteDestination) Close() error { return errors.Join(d.Destination.Close(), d.site.Close()) }
 
 // Place names the database, to tell whether both sides of a transfer are the same.
-func (d *siteDestination) Place() string { return d.site.Place() }
+func (d *SiteDestination) Place() string { return d.site.Place() }
