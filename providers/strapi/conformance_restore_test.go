@@ -4,6 +4,7 @@ package strapi_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,22 +18,32 @@ import (
 // and prints the ids that they got and the highest ones before.
 const createEverywhere = `
 require('./boot')(async (strapi) => {
-  const out = {};
-  for (const [uid, type] of Object.entries(strapi.contentTypes)) {
-    if (!uid.startsWith('api::') && uid !== 'plugin::users-permissions.role' && uid !== 'plugin::i18n.locale') continue;
-    const top = async () => (await strapi.db.query(uid).findMany({ select: ['id'], orderBy: { id: 'desc' }, limit: 1 }))[0]?.id ?? 0;
-    const before = await top();
+  let n = 0;
+  const scalars = {
+    string: () => 'made ' + (n += 1), text: () => 'made ' + (n += 1), richtext: () => 'made', uid: () => 'made-' + (n += 1),
+    email: () => 'made' + (n += 1) + '@example.org', password: () => 'Made-1234', integer: () => 1, biginteger: () => '1', float: () => 1,
+    decimal: () => 1, boolean: () => true, date: () => '2026-01-01', time: () => '10:00:00.000', datetime: () => '2026-01-01T00:00:00.000Z',
+    json: () => ({}), blocks: () => [],
+  };
+  const fill = (type) => {
     const data = {};
     for (const [name, a] of Object.entries(type.attributes)) {
-      if (a.type === 'component' && a.repeatable) data[name] = [{}, {}];
-      else if (a.type === 'component') data[name] = {};
-      else if (a.type === 'dynamiczone') data[name] = a.components.map((uid) => ({ __component: uid }));
-      else if (a.type === 'string' && !a.unique && name === 'name') data[name] = 'made after the restore';
+      if (a.type === 'component') data[name] = a.repeatable ? [fill(strapi.components[a.component]), fill(strapi.components[a.component])] : fill(strapi.components[a.component]);
+      else if (a.type === 'dynamiczone') data[name] = a.components.map((uid) => ({ __component: uid, ...fill(strapi.components[uid]) }));
+      else if (a.required && a.type === 'enumeration') data[name] = a.enum[0];
+      else if (a.required && scalars[a.type]) data[name] = scalars[a.type]();
     }
-    const locale = type.pluginOptions?.i18n?.localized ? 'en' : undefined;
-    const isSingle = type.kind === 'singleType';
-    if (isSingle && before > 0) { out[uid] = { before, after: before + 1 }; continue; }
-    await strapi.documents(uid).create({ data, locale });
+    return data;
+  };
+  const out = {};
+  for (const [uid, type] of Object.entries(strapi.contentTypes)) {
+    if (!uid.startsWith('api::') && !['plugin::users-permissions.role', 'plugin::i18n.locale'].includes(uid)) continue;
+    const top = async () => (await strapi.db.query(uid).findMany({ select: ['id'], orderBy: { id: 'desc' }, limit: 1 }))[0]?.id ?? 0;
+    const before = await top();
+    await strapi.db.query(uid).create({ data: { documentId: 'made' + (n += 1) } });
+    if (uid.startsWith('api::') && type.kind === 'collectionType') {
+      await strapi.documents(uid).create({ data: fill(type), locale: type.pluginOptions?.i18n?.localized ? 'en' : undefined });
+    }
     out[uid] = { before, after: await top() };
   }
   process.stdout.write(JSON.stringify(out));
@@ -67,7 +78,9 @@ func restoreAndUse(t *testing.T, source, target *strapitest.Instance, want strap
 	target.Stop(t)
 	var made map[string]struct{ Before, After int64 }
 	text := target.Script(t, createEverywhere)
-	require.NoError(t, json.Unmarshal([]byte(text), &made), text)
+	_, line, _ := strings.Cut("\n"+text, "\n{") // Strapi's log is around it
+	line, _, _ = strings.Cut(line, "\n")
+	require.NoError(t, json.Unmarshal([]byte("{"+line), &made), text)
 	require.NotEmpty(t, made)
 	for uid, ids := range made {
 		require.Greater(t, ids.After, ids.Before, uid)

@@ -21,6 +21,7 @@ type Destination struct {
 	who  string
 	opts WriteOptions
 
+	lock      *database.Lock
 	plan      transfer.Plan
 	catalogue *catalogue.Catalogue
 	tx        *database.Tx
@@ -32,6 +33,7 @@ type Destination struct {
 	files     *fileWriter
 	tables    systemTables
 	merge     *merger        // nil: replace
+	keeper    *keeper        // nil unless some content stays
 	change    uploads.Change // nil when no file is written
 
 	state  atomic.Value // transfer.State
@@ -42,10 +44,11 @@ type Destination struct {
 }
 
 var (
-	_ transfer.Destination = (*Destination)(nil)
-	_ transfer.Accountant  = (*Destination)(nil)
-	_ transfer.Stater      = (*Destination)(nil)
-	_ transfer.Noter       = (*Destination)(nil)
+	_ transfer.Destination  = (*Destination)(nil)
+	_ transfer.Accountant   = (*Destination)(nil)
+	_ transfer.Stater       = (*Destination)(nil)
+	_ transfer.Noter        = (*Destination)(nil)
+	_ transfer.LinkResolver = (*Destination)(nil)
 )
 
 // Destination returns a destination. who names the one who writes, for messages.
@@ -91,7 +94,10 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 	return nil, nil //nolint:nilnil // the contract: nil starts anew
 }
 
-func (d *Destination) begin(ctx context.Context) error {
+func (d *Destination) begin(ctx context.Context) (err error) {
+	if d.lock, err = d.site.db.TryLock(ctx); err != nil {
+		return err
+	}
 	if err := d.beginFiles(ctx); err != nil {
 		return err
 	}
@@ -224,7 +230,15 @@ func (d *Destination) entity(out *rows.Batch, e transfer.Entity) error {
 	if !ok {
 		return fmt.Errorf("%w: %s: its id is no number", transfer.ErrDamaged, e.Key())
 	}
-	return d.builder.Build(out, e, t.IDs.Assign(old))
+	id := t.IDs.Assign(old)
+	if d.keeper != nil && len(d.keeper.next) > 0 {
+		var err error
+		if d.keeper.now, err = d.converter().Identify(e); err != nil {
+			return err
+		}
+		d.builder.Trace = d.keeper.arrive(e.Type)
+	}
+	return d.builder.Build(out, e, id)
 }
 
 // Outcome implements [transfer.Accountant].

@@ -45,10 +45,21 @@ func (c *clearer) run(ctx context.Context) error {
 		}
 	}
 	for _, step := range []func(context.Context) error{
-		c.lock, c.collect, c.count, c.clearRelations, c.clearZones, c.clearTypes, c.clearUnknown, c.clearSystem, c.keepIDs,
+		c.lock, c.collect, c.count, c.remember, c.clearRelations, c.clearZones, c.clearTypes, c.clearUnknown, c.clearSystem, c.keepIDs,
 	} {
 		if err := step(ctx); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// remember looks at what points from content that stays to content that goes, and the other way round.
+func (c *clearer) remember(ctx context.Context) error {
+	for _, t := range c.model.Types {
+		if len(c.cleared) > 0 && !t.Component && !c.cleared[t.UID] && !transfer.Protected(t.UID) {
+			c.d.keeper = newKeeper(c.d)
+			return c.d.keeper.remember(ctx, c)
 		}
 	}
 	return nil

@@ -63,6 +63,11 @@ func (d *Destination) settle(ctx context.Context) error {
 	if err := d.writer.flush(ctx); err != nil || d.merge != nil && d.merge.changes == 0 {
 		return err
 	}
+	if d.keeper != nil {
+		if err := d.keeper.attach(ctx); err != nil {
+			return err
+		}
+	}
 	if err := d.setSequences(ctx); err != nil {
 		return err
 	}
@@ -170,7 +175,7 @@ func (d *Destination) Close() error {
 	if d.change != nil {
 		errs = append(errs, d.undoFiles())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.lock.Release())...)
 }
 
 // undoFiles puts the old files back unless the new ones are wanted. When nobody knows, the next transfer asks the database.

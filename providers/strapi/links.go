@@ -17,6 +17,7 @@ import (
 const (
 	reasonUnmapped = "a row that it points to was not transferred"
 	reasonNoField  = "the destination has no such field"
+	reasonAbsent   = "leads to content that the filters leave out, where the destination has no such row"
 	reasonKept     = "the destination's own row stays"
 	reasonInverse  = "the destination keeps this relation at the other side"
 )
@@ -128,6 +129,10 @@ func (w *linkWriter) unmapped(l transfer.Link) {
 	if w.d.merge != nil && w.d.opts.Conflict != ConflictSource {
 		// Its row is the destination's own, whose components are others.
 		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonKept, l.Key(), true)
+		return
+	}
+	if !w.d.carries(l.Right.Type) {
+		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonAbsent, l.Key(), true)
 		return
 	}
 	w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonUnmapped, l.Key(), false)
