@@ -29,6 +29,15 @@ type victim struct {
 	At       int
 }
 
+func (v victim) project(t *testing.T) project {
+	t.Helper()
+	v.Database.Zone = time.FixedZone("somewhere", -5*60*60)
+	return project{folder: v.Folder, options: strapi.Options{
+		Database: v.Database, Schemas: movable().Schemas(t), Version: movable().Version, Name: "a site",
+		Uploads: uploads.NewFolder(v.Folder, uploads.FolderOptions{}),
+	}}
+}
+
 // TestVictim is the process that kills itself: it is of use for TestKilledAtAnyTime only.
 func TestVictim(t *testing.T) {
 	text := os.Getenv(killVariable)
@@ -44,11 +53,9 @@ func TestVictim(t *testing.T) {
 		}
 		return nil
 	}
-	v.Database.Hook, v.Database.Zone = fault, time.FixedZone("somewhere", -5*60*60)
-	p := project{folder: v.Folder, options: strapi.Options{
-		Database: v.Database, Schemas: movable().Schemas(t), Version: movable().Version, Name: "a site",
-		Uploads: uploads.NewFolder(v.Folder, uploads.FolderOptions{Fault: fault}),
-	}}
+	p := v.project(t)
+	p.options.Database.Hook = fault
+	p.options.Uploads = uploads.NewFolder(v.Folder, uploads.FolderOptions{Fault: fault})
 	dst, err := p.site(t).Destination("test", strapi.WriteOptions{})
 	require.NoError(t, err)
 	_, err = transfer.Run(t.Context(), transfertest.NewMemory(movable()), dst, transfer.Options{})
