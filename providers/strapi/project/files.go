@@ -38,6 +38,20 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// environments are those that a project has settings for, but one.
+func environments(dir, but string) (names []string) {
+	entries, err := os.ReadDir(filepath.Join(dir, "config", "env"))
+	if err != nil {
+		return nil
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && entry.Name() != but {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
 // manifest is what counts of a package.json.

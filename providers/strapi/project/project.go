@@ -92,7 +92,14 @@ func Open(ctx context.Context, dir string, opts Options) (*Project, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", transfer.ErrUsage, err)
 	}
-	p.Env = cmp.Or(opts.Env, vars["NODE_ENV"], "development")
+	p.Env = cmp.Or(opts.Env, vars["NODE_ENV"])
+	if p.Env == "" {
+		p.Env = "development"
+		if others := environments(dir, p.Env); len(others) > 0 {
+			p.note("the project has settings of its own for %s, and NODE_ENV is not set: those for development are taken; say otherwise with --strapi-env",
+				strings.Join(others, ", "))
+		}
+	}
 	vars["NODE_ENV"] = p.Env
 	p.Vars = vars
 	s := p.settings(vars)
