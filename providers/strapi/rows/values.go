@@ -80,8 +80,11 @@ func jsNumber(f float64) string {
 	return strconv.FormatFloat(f, 'f', -1, 64)
 }
 
-// json stores objects and arrays as text. Scalars are where Strapi itself is inexact: it writes bare text, which PostgreSQL and MySQL
-// refuse and SQLite turns into numbers. What it reads back as the same value is written instead: a text within a text.
+// json stores objects and arrays as text. Of scalars Strapi itself loses some: it writes bare text, which PostgreSQL and MySQL refuse
+// and SQLite turns into numbers. What it reads back as the same value is written instead.
+//
+// It reads text once or, if that gives text again, twice, and takes what is no JSON in the end for the value; MySQL's driver has
+// read it once before.
 func (c Converter) json(value string) (any, error) {
 	if value[0] != '"' {
 		return compact(value), nil
@@ -90,24 +93,31 @@ func (c Converter) json(value string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Kind == database.SQLite && !looksLikeJSON(text) {
+	bare := staysText(text, c.Kind != database.Postgres)
+	switch {
+	case c.Kind == database.MySQL && bare:
+		return quote(text), nil
+	case c.Kind == database.MySQL:
+		return quote(quoteTwice(text)), nil
+	case bare:
 		return text, nil
 	}
 	return quoteTwice(text), nil
 }
 
-// looksLikeJSON reports whether bare text would be read back as something else: as JSON, or as the number that SQLite makes of it.
-func looksLikeJSON(text string) bool {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return false
+// staysText reports whether bare text is read back as it is. loose says that it need not be JSON itself.
+func staysText(text string, loose bool) bool {
+	if !jsontext.Value(text).IsValid() {
+		return loose && !numeric(text)
 	}
-	if strings.IndexByte("+-.0123456789", text[0]) >= 0 {
-		if _, err := strconv.ParseFloat(text, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-			return true
-		}
-	}
-	return jsontext.Value(text).IsValid()
+	inner, err := unquote(strings.TrimSpace(text))
+	return err == nil && !jsontext.Value(inner).IsValid()
+}
+
+// numeric reports whether SQLite would make a number of text.
+func numeric(text string) bool {
+	_, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	return err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 func (c Converter) number(kind model.Kind, value string) (any, error) {
