@@ -19,7 +19,7 @@ func (s *Site) Recover(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
+	defer func() { err = errors.Join(err, lock.Release()) }() //nolint:contextcheck // it is let go of whatever became of ctx
 	ids, err := s.opts.Uploads.Recover(ctx, (&Destination{site: s}).committed)
 	if err != nil {
 		return err
