@@ -89,7 +89,7 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 	}
 	d.plan = plan
 	if err := d.begin(ctx); err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, errors.Join(err, d.Close()) //nolint:contextcheck // what is given up is given up whatever became of the context
 	}
 	return nil, nil //nolint:nilnil // the contract: nil starts anew
 }

@@ -22,7 +22,7 @@ func (d *Destination) beginFiles(ctx context.Context) error {
 	store := d.site.opts.Uploads
 	if store == nil {
 		if d.plan.Has(transfer.StageAssets) {
-			d.note(transfer.NoteWarning, "it is not known where this site keeps its files: they are left out")
+			d.warn("it is not known where this site keeps its files: they are left out")
 		}
 		return nil
 	}

@@ -29,7 +29,7 @@ func (d *Destination) Commit(ctx context.Context) error {
 	if d.merge != nil && d.merge.changes == 0 {
 		// All of it is there already: nothing is written, not even that.
 		d.state.Store(transfer.StateCommitted)
-		return d.undoFiles()
+		return d.undoFiles(context.WithoutCancel(ctx))
 	}
 	if d.change != nil {
 		if err := d.change.Apply(ctx); err != nil {
@@ -89,12 +89,12 @@ func (d *Destination) finish(ctx context.Context) {
 		err = d.site.forgetMarkers(ctx, d.change.ID())
 	}
 	if err != nil {
-		d.note(transfer.NoteWarning, fmt.Sprintf("the new content is in place, but the old files could not be cleared away: %v", err))
+		d.warn(fmt.Sprintf("the new content is in place, but the old files could not be cleared away: %v", err))
 	}
 }
 
-func (d *Destination) note(level transfer.NoteLevel, message string) {
-	d.notes = append(d.notes, transfer.Note{Level: level, Message: message})
+func (d *Destination) warn(message string) {
+	d.notes = append(d.notes, transfer.Note{Level: transfer.NoteWarning, Message: message})
 }
 
 // committed reports whether the change of files called id is part of what the database holds.
@@ -173,13 +173,13 @@ func (d *Destination) Close() error {
 		errs = append(errs, d.tx.Close())
 	}
 	if d.change != nil {
-		errs = append(errs, d.undoFiles())
+		errs = append(errs, d.undoFiles(context.Background()))
 	}
 	return errors.Join(append(errs, d.lock.Release())...)
 }
 
 // undoFiles puts the old files back unless the new ones are wanted. When nobody knows, the next transfer asks the database.
-func (d *Destination) undoFiles() error {
+func (d *Destination) undoFiles(ctx context.Context) error {
 	unchanged := d.merge != nil && d.merge.changes == 0
 	switch d.State() {
 	case transfer.StateUnknown:
@@ -188,10 +188,10 @@ func (d *Destination) undoFiles() error {
 		if !unchanged || d.change == nil {
 			return nil
 		}
-		return d.change.Undo(context.Background())
+		return d.change.Undo(ctx)
 	case transfer.StateUntouched, transfer.StateRolledBack, transfer.StateFilesGone, transfer.StateNewFiles, transfer.StateUncertain:
 	}
-	if err := d.change.Undo(context.Background()); err != nil {
+	if err := d.change.Undo(ctx); err != nil {
 		d.state.Store(transfer.StateFilesGone)
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/providers/strapi/model"
@@ -40,18 +41,15 @@ func (s *Site) eachFile(ctx context.Context, q database.Querier, visit func(uplo
 	if t == nil || !c.HasTable(t.Table) {
 		return nil
 	}
-	statement := "SELECT "
-	for i, name := range []string{"hash", "ext", "url", "provider", "mime", "formats"} {
+	var columns []string
+	for _, name := range []string{"hash", "ext", "url", "provider", "mime", "formats"} {
 		column := t.Column(name)
 		if column == nil {
 			return nil
 		}
-		if i > 0 {
-			statement += ", "
-		}
-		statement += s.db.Expr(column.Name)
+		columns = append(columns, s.db.Expr(column.Name))
 	}
-	result, err := q.Query(ctx, statement+" FROM "+s.db.Quote(t.Table)+" ORDER BY "+s.db.Quote(model.ID))
+	result, err := q.Query(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+s.db.Quote(t.Table)+" ORDER BY "+s.db.Quote(model.ID))
 	if err != nil {
 		return err
 	}

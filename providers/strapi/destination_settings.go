@@ -151,7 +151,7 @@ func (d *Destination) logo(ctx context.Context, value string) (string, error) {
 		return "", fmt.Errorf("picture: %w", err)
 	}
 	if d.change == nil {
-		d.note(transfer.NoteWarning, "a logo of the admin panel was left out, because it is not known where this site keeps its files")
+		d.warn("a logo of the admin panel was left out, because it is not known where this site keeps its files")
 		return "null", nil
 	}
 	hash, err := rows.Unquote(fields["hash"])

@@ -230,15 +230,15 @@ func (k *keeper) extras(r *model.Relation) string {
 
 // identity are the expressions of what tells a row from others.
 func (k *keeper) identity(t *model.Type) string {
-	out := "x." + k.d.quote(model.DocumentID)
+	out := []string{"x." + k.d.quote(model.DocumentID)}
 	for _, attribute := range []string{"locale", "publishedAt"} {
 		if col := t.Column(attribute); col != nil {
-			out += ", x." + k.d.quote(col.Name)
+			out = append(out, "x."+k.d.quote(col.Name))
 		} else {
-			out += ", NULL"
+			out = append(out, "NULL")
 		}
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 func identityOf(v []any) rows.Identity {
@@ -289,7 +289,7 @@ func (k *keeper) attach(ctx context.Context) error {
 		}
 	}
 	if lost > 0 {
-		k.d.note(transfer.NoteWarning, fmt.Sprintf("%d links of rows that stay led to rows that are not there any more", lost))
+		k.d.warn(fmt.Sprintf("%d links of rows that stay led to rows that are not there any more", lost))
 	}
 	if err := k.d.writer.write(ctx, batch.Rows); err != nil {
 		return err

@@ -79,7 +79,7 @@ func TestTheFullDisk(t *testing.T) {
 	}
 	var v victim
 	require.NoError(t, json.Unmarshal([]byte(text), &v))
-	limit := uint64(v.At) //nolint:gosec // given by the test
+	limit := uint64(v.At)
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}))
 	p := v.project(t)
 	dst, err := p.site(t).Destination("test", strapi.WriteOptions{})

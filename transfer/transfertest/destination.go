@@ -84,7 +84,7 @@ func destinationEmpty(t *testing.T, sample func() *Site, open OpenDestination) {
 	require.Equal(t, site.sorted(), read(t).sorted())
 }
 
-func destinationDescribes(t *testing.T, sample func() *Site, open OpenDestination) {
+func destinationDescribes(t *testing.T, _ func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
 	before := read(t)

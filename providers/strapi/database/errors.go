@@ -26,7 +26,7 @@ func (c Config) explain(err error, verb string) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, transfer.ErrUsage) {
 		return err
 	}
-	if sentinel, advice := c.classify(err); sentinel != nil {
+	if advice, sentinel := c.classify(err); sentinel != nil {
 		if advice != "" {
 			advice = "; " + advice
 		}
@@ -36,7 +36,7 @@ func (c Config) explain(err error, verb string) error {
 }
 
 // classify finds the sentinel of a driver's error, and a way out where there is one.
-func (c Config) classify(err error) (sentinel error, advice string) {
+func (c Config) classify(err error) (advice string, sentinel error) {
 	var lite *sqlite.Error
 	var pg *pgconn.PgError
 	var my *mysql.MySQLError
@@ -49,70 +49,70 @@ func (c Config) classify(err error) (sentinel error, advice string) {
 	case errors.As(err, &my):
 		return classifyMySQL(my.Number)
 	case errors.As(err, &dial), errors.Is(err, mysql.ErrInvalidConn), pgconn.SafeToRetry(err), errors.Is(err, context.DeadlineExceeded):
-		return transfer.ErrConnection, ""
+		return "", transfer.ErrConnection
 	}
-	return nil, ""
+	return "", nil
 }
 
 const adviceLocked = "it is locked by another process; stop Strapi or whatever else uses it and try again"
 
-func classifySQLite(code int) (error, string) { //nolint:staticcheck // ST1008: the error is the result, not a failure
+func classifySQLite(code int) (advice string, sentinel error) {
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return transfer.ErrUnwritable, adviceLocked
+		return adviceLocked, transfer.ErrUnwritable
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return transfer.ErrUnwritable, "the file and its folder must be writable, because SQLite keeps its journal beside the file"
+		return "the file and its folder must be writable, because SQLite keeps its journal beside the file", transfer.ErrUnwritable
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
-		return transfer.ErrUnwritable, "is the disk full?"
+		return "is the disk full?", transfer.ErrUnwritable
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return transfer.ErrDamaged, "this is not a whole SQLite database"
+		return "this is not a whole SQLite database", transfer.ErrDamaged
 	case sqlite3.SQLITE_CONSTRAINT:
 		switch code {
 		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-			return ErrForeignKey, ""
+			return "", ErrForeignKey
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return ErrDuplicate, ""
+			return "", ErrDuplicate
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
-func classifyPostgres(code string) (error, string) { //nolint:staticcheck // ST1008: the error is the result, not a failure
+func classifyPostgres(code string) (advice string, sentinel error) {
 	switch {
 	case code == "23503":
-		return ErrForeignKey, ""
+		return "", ErrForeignKey
 	case code == "23505":
-		return ErrDuplicate, ""
+		return "", ErrDuplicate
 	case code == "55P03", code == "40P01":
-		return transfer.ErrUnwritable, adviceLocked
+		return adviceLocked, transfer.ErrUnwritable
 	case code == "25006", code == "42501", strings.HasPrefix(code, "53"):
-		return transfer.ErrUnwritable, ""
+		return "", transfer.ErrUnwritable
 	case strings.HasPrefix(code, "28"):
-		return transfer.ErrAuth, ""
+		return "", transfer.ErrAuth
 	case code == "3D000":
-		return transfer.ErrUsage, "create the database, or name the right one"
+		return "create the database, or name the right one", transfer.ErrUsage
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"):
-		return transfer.ErrConnection, ""
+		return "", transfer.ErrConnection
 	}
-	return nil, ""
+	return "", nil
 }
 
-func classifyMySQL(number uint16) (error, string) { //nolint:staticcheck // ST1008: the error is the result, not a failure
+func classifyMySQL(number uint16) (advice string, sentinel error) {
 	switch number {
 	case 1451, 1452, 1216, 1217:
-		return ErrForeignKey, ""
+		return "", ErrForeignKey
 	case 1062:
-		return ErrDuplicate, ""
+		return "", ErrDuplicate
 	case 1205, 1213:
-		return transfer.ErrUnwritable, adviceLocked
+		return adviceLocked, transfer.ErrUnwritable
 	case 1021, 1114, 1290, 1142, 1836, 1792, 1036:
-		return transfer.ErrUnwritable, ""
+		return "", transfer.ErrUnwritable
 	case 1044, 1045, 1698:
-		return transfer.ErrAuth, ""
+		return "", transfer.ErrAuth
 	case 1049:
-		return transfer.ErrUsage, "create the database, or name the right one"
+		return "create the database, or name the right one", transfer.ErrUsage
 	}
-	return nil, ""
+	return "", nil
 }
 
 // commitFault tells a commit that failed from one whose answer was lost.

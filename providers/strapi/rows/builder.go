@@ -107,7 +107,7 @@ func (b *Builder) object(batch *Batch, t *Type, data string, id int64, path stri
 		return err
 	}
 	for i := range columns {
-		if values[i+1] != (any)(missing{}) {
+		if values[i+1] != any(missing{}) {
 			continue
 		}
 		values[i+1] = t.defaults[i].value

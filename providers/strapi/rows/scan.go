@@ -219,7 +219,7 @@ func hex4(s string, i int) (rune, error) {
 	if err != nil {
 		return 0, errSyntax
 	}
-	return rune(n), nil
+	return rune(n), nil //nolint:gosec // four digits
 }
 
 // compact returns JSON text without the white space between its parts.
