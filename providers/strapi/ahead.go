@@ -13,10 +13,10 @@ import (
 func ahead(ctx context.Context, produce func(read.Visit) error, take func([]transfer.Record) error) error {
 	portions := make(chan []transfer.Record, 1)
 	stop := make(chan struct{})
-	done := make(chan error, 1)
-	go func() { // joined below, on every way out
+	var failed error // of produce; to be read when portions is closed
+	go func() {      // joined below, on every way out
 		defer close(portions)
-		done <- produce(func(records []transfer.Record) error {
+		failed = produce(func(records []transfer.Record) error {
 			select {
 			case portions <- records:
 				return nil
@@ -27,11 +27,9 @@ func ahead(ctx context.Context, produce func(read.Visit) error, take func([]tran
 			}
 		})
 	}()
-	joined := false
-	defer func() {
-		if !joined { // take has failed, or panicked
-			close(stop)
-			<-done
+	defer func() { // also when take has failed, or panicked
+		close(stop)
+		for range portions { // what nobody takes any more
 		}
 	}()
 	for records := range portions {
@@ -39,6 +37,5 @@ func ahead(ctx context.Context, produce func(read.Visit) error, take func([]tran
 			return err
 		}
 	}
-	joined = true
-	return <-done
+	return failed
 }

@@ -46,8 +46,8 @@ func (s *Source) settings(ctx context.Context, visit read.Visit) error {
 // withLogos puts the logos' files into the project settings.
 func (s *Source) withLogos(ctx context.Context, settings json.RawMessage) (json.RawMessage, error) {
 	var all map[string]json.RawMessage
-	if json.Unmarshal(settings, &all) != nil {
-		return settings, nil // not the object that Strapi writes
+	if err := json.Unmarshal(settings, &all); err != nil || all == nil {
+		return settings, nil //nolint:nilerr // it is not the object that Strapi writes: who reads it may judge
 	}
 	for _, name := range []string{"menuLogo", "authLogo"} {
 		var logo struct{ Name, Hash, URL, Ext, Provider string }

@@ -67,7 +67,8 @@ func newDatabase(tb testing.TB, kind Database) Connection {
 		c.Port, c.Name, c.User, variable = 3306, "mysql", "root", "TRANSFER_TEST_MYSQL"
 	}
 	if address := os.Getenv(variable); address != "" {
-		if err := c.take(address); err != nil {
+		var err error
+		if c, err = c.at(address); err != nil {
 			tb.Fatalf("%s: %v", variable, err)
 		}
 	}
@@ -94,21 +95,21 @@ func newDatabase(tb testing.TB, kind Database) Connection {
 	return c
 }
 
-// take reads the address of a server.
-func (c *Connection) take(address string) error {
+// at is the connection to the server with an address.
+func (c Connection) at(address string) (Connection, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return err
+		return c, err
 	}
 	c.Host, c.User = cmp.Or(u.Hostname(), c.Host), cmp.Or(u.User.Username(), c.User)
 	c.Password, _ = u.User.Password()
 	if u.Port() != "" {
 		c.Port, err = strconv.Atoi(u.Port())
 	}
-	return err
+	return c, err
 }
 
-func (c *Connection) run(ctx context.Context, statement string) error {
+func (c Connection) run(ctx context.Context, statement string) error {
 	if c.Kind == MySQL {
 		config := mysql.NewConfig()
 		config.User, config.Passwd, config.DBName, config.Net = c.User, c.Password, c.Name, "tcp"
