@@ -40,7 +40,7 @@ bench: ## run all benchmarks; with TRANSFER_CONFORMANCE=1 also those against the
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 conformance: ## against real Strapi servers; needs Node, the first run installs Strapi into a cache
-	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./cmd/transfer ./transfer/transfertest/strapitest
+	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./cmd/transfer ./providers/strapi ./transfer/transfertest/strapitest
 
 check: vet lint test tidy ## what must pass before a push
 

@@ -43,6 +43,15 @@ type Access struct {
 	StallTimeout           time.Duration
 	PrepareTimeout         time.Duration
 
+	// Of Strapi projects and their databases.
+	Uploads  string // folder of the uploaded files
+	Schemas  string // file of schemas, or folder of components
+	Database Secret // address of the database, instead of the project's own
+	Env      string // instead of the project's NODE_ENV
+	Zone     string // time zone of the Strapi process
+	Merge    bool   // keep what only the destination has
+	Conflict string // who wins where both have a row; with Merge
+
 	// Of archives.
 	Key        Secret   // password of an .enc or .age archive
 	Recipients []string // age1… public keys that an .age archive is written for

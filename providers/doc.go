@@ -6,4 +6,6 @@
 //	backup.tar[.gz][.enc|.age] an archive
 //	dir:PATH, ./export/        the same content unpacked
 //	vault:SITE[@SNAPSHOT]      a site in the local vault
+//	./project/, strapi:PATH    a Strapi project, by its folder
+//	postgres://user@host/name  the database of one, as mysql://, mariadb:// and sqlite:PATH
 package providers

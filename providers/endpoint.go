@@ -15,15 +15,20 @@ const (
 	KindArchive   Kind = "archive"
 	KindDirectory Kind = "directory"
 	KindVault     Kind = "vault"
+	KindProject   Kind = "project"
+	KindDatabase  Kind = "database"
 )
 
 // Endpoint is anything that content can come from or go to. Make one with [Parse].
 type Endpoint struct {
 	Kind Kind
 
-	// Location is the URL of a server without credentials, query and fragment, the path of a file or folder, or the site in a
-	// vault, with @ and a snapshot if one is named.
+	// Location is the URL of a server without credentials, query and fragment, that of a database without a password, the path of a
+	// file or folder, or the site in a vault, with @ and a snapshot if one is named.
 	Location string
+
+	// address is that of a database, with its password. A pointer is what no verb looks behind.
+	address *Secret
 
 	// Notes tell what was dropped or added while the endpoint was read.
 	Notes []string
@@ -36,7 +41,9 @@ func (e Endpoint) String() string {
 		return "dir:" + e.Location
 	case KindVault:
 		return "vault:" + e.Location
-	case KindServer, KindArchive:
+	case KindProject:
+		return "strapi:" + e.Location
+	case KindServer, KindArchive, KindDatabase:
 	}
 	return e.Location
 }
@@ -44,9 +51,14 @@ func (e Endpoint) String() string {
 // Remote reports whether the endpoint is reached over the network.
 func (e Endpoint) Remote() bool { return e.Kind == KindServer }
 
-// Path is where on this machine the endpoint is, "" for a server and for a site in a vault.
+// Live reports whether the endpoint is a Strapi site, of which only a part is replaced, and not a file that is replaced as a whole.
+func (e Endpoint) Live() bool {
+	return e.Kind == KindServer || e.Kind == KindProject || e.Kind == KindDatabase
+}
+
+// Path is where on this machine the file or folder is that the endpoint consists of, "" for a live site and for a site in a vault.
 func (e Endpoint) Path() string {
-	if e.Kind == KindServer || e.Kind == KindVault {
+	if e.Live() || e.Kind == KindVault {
 		return ""
 	}
 	return e.Location

@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,9 +53,15 @@ func TestParse(t *testing.T) {
 		"a folder by content":             {in: export, kind: providers.KindDirectory, loc: export},
 		"a folder to be":                  {in: dir + "/new/", kind: providers.KindDirectory, loc: dir + "/new"},
 		"an empty folder":                 {in: empty, kind: providers.KindDirectory, loc: empty},
-		"a project":                       {in: project, err: "a Strapi project is not supported by this build"},
-		"a project by scheme":             {in: "strapi:.", err: "start the project's server"},
-		"a database":                      {in: "postgres://u:geheim@h/db", err: "not supported by this build"},
+		"a project":                       {in: project, kind: providers.KindProject, loc: project},
+		"a project by scheme":             {in: "strapi:./x/", kind: providers.KindProject, loc: "x"},
+		"a project without a path":        {in: "strapi:", err: "needs the folder"},
+		"a database":                      {in: "postgres://u:geheim@h/db", kind: providers.KindDatabase, loc: "postgres://u@h/db"},
+		"a password in the query":         {in: "mysql://u@h:1/db?password=geheim&ssl=true", kind: providers.KindDatabase, loc: "mysql://u@h:1/db?ssl=true"},
+		"MariaDB":                         {in: "MARIADB://u@h/db", kind: providers.KindDatabase, loc: "mariadb://u@h/db"},
+		"an SQLite file":                  {in: "sqlite:.tmp/data.db", kind: providers.KindDatabase, loc: "sqlite:.tmp/data.db"},
+		"a database that cannot be read":  {in: "postgres://u:gehei%zzm@h/db", err: "percent-encoded"},
+		"a database without a name":       {in: "postgres://u:geheim@h", err: "names no"},
 		"a site in the vault":             {in: "vault:site", kind: providers.KindVault, loc: "site"},
 		"a snapshot":                      {in: "VAULT:my.site_1@20261121-0930", kind: providers.KindVault, loc: "my.site_1@20261121-0930"},
 		"a vault without a site":          {in: "vault:", err: "a site's name has 1 to 64 characters"},
@@ -93,6 +100,7 @@ func TestParse(t *testing.T) {
 			require.Equal(t, tt.loc, got.Location)
 			require.Len(t, got.Notes, tt.notes)
 			require.NotContains(t, strings.Join(got.Notes, ""), "hunter2")
+			require.NotContains(t, fmt.Sprintf("%v %+v %s", got, got, got.Label()), "geheim")
 			again, err := providers.Parse(got.String())
 			require.NoError(t, err, "an endpoint can be given again")
 			require.Equal(t, got.Location, again.Location)

@@ -1,16 +1,15 @@
 package providers
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/transfer-runner/runner/providers/archive"
+	"github.com/transfer-runner/runner/providers/strapi/project"
 	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
 )
@@ -19,8 +18,8 @@ import (
 const maxEndpoint = 4096
 
 // Forms says in one line what an endpoint may look like.
-const Forms = "a server such as https://host/admin, an archive ending in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, dir:PATH, " +
-	"or vault:SITE"
+const Forms = "a server such as https://host/admin, an archive ending in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, the folder of a " +
+	"Strapi project, a database such as postgres://user@host/name or sqlite:PATH, dir:PATH, or vault:SITE"
 
 // Parse reads an endpoint as users write it. It looks at the file system to tell an unpacked export from a Strapi project, and
 // opens nothing. Errors wrap [transfer.ErrUsage] and name the form to use instead; no error repeats a password.
@@ -76,9 +75,12 @@ func parseScheme(text, scheme, rest string) (Endpoint, error) {
 		}
 		return parsePath(path)
 	case "strapi":
-		return Endpoint{}, notInBuild("a Strapi project", insteadProject)
+		if rest == "" {
+			return Endpoint{}, fmt.Errorf("%w: strapi: needs the folder of a project, such as strapi:./project", transfer.ErrUsage)
+		}
+		return Endpoint{Kind: KindProject, Location: filepath.Clean(rest)}, nil
 	case "postgres", "postgresql", "mysql", "mariadb", "sqlite":
-		return Endpoint{}, notInBuild("a database without its server", insteadProject)
+		return parseDatabase(text)
 	case "vault":
 		if _, err := vault.ParseReference(rest); err != nil {
 			return Endpoint{}, fmt.Errorf("%s: %w", text, err)
@@ -94,10 +96,31 @@ func parseScheme(text, scheme, rest string) (Endpoint, error) {
 	return Endpoint{}, fmt.Errorf("%w: unknown kind of endpoint %q: give %s", transfer.ErrUsage, scheme+":", Forms)
 }
 
-const insteadProject = "start the project's server and give its address, such as http://127.0.0.1:1337/admin with a transfer token"
-
-func notInBuild(what, instead string) error {
-	return fmt.Errorf("%w: %s is not supported by this build; %s", transfer.ErrUsage, what, instead)
+// parseDatabase reads the address of a database. What is shown of it and can be given again has no password.
+func parseDatabase(text string) (Endpoint, error) {
+	config, err := project.ParseDatabase(text)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	address := Secret(text)
+	e := Endpoint{Kind: KindDatabase, address: &address}
+	if config.Path != "" {
+		e.Location = "sqlite:" + config.Path
+		return e, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("%w: the address of the database cannot be read", transfer.ErrUsage)
+	}
+	u.Scheme, u.User = strings.ToLower(u.Scheme), nil
+	if config.User != "" {
+		u.User = url.User(config.User)
+	}
+	query := u.Query()
+	query.Del("password")
+	u.RawQuery, u.Fragment, u.RawFragment = query.Encode(), "", ""
+	e.Location = u.String()
+	return e, nil
 }
 
 func unknown(text string) error {
@@ -174,8 +197,8 @@ func parseFolder(path string) (Endpoint, error) {
 	if _, err := os.Stat(filepath.Join(path, "metadata.json")); err == nil {
 		return Endpoint{Kind: KindDirectory, Location: filepath.Clean(path)}, nil
 	}
-	if isProject(path) {
-		return Endpoint{}, notInBuild("a Strapi project", insteadProject)
+	if project.Is(path) {
+		return Endpoint{Kind: KindProject, Location: filepath.Clean(path)}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err == nil && len(entries) == 0 {
@@ -183,26 +206,4 @@ func parseFolder(path string) (Endpoint, error) {
 	}
 	return Endpoint{}, fmt.Errorf("%w: the folder %q holds no metadata.json and is not an unpacked export; dir:%s writes one there if it is empty",
 		transfer.ErrUsage, path, path)
-}
-
-// maxPackageFile bounds how much of a package.json is read.
-const maxPackageFile = 1 << 20
-
-// isProject reports whether the folder's package.json depends on Strapi.
-func isProject(path string) bool {
-	file, err := os.Open(filepath.Join(path, "package.json")) //nolint:gosec // the user named the folder
-	if err != nil {
-		return false
-	}
-	defer file.Close() //nolint:errcheck // only read
-	var pkg struct {
-		Dependencies    map[string]string `json:"dependencies"`
-		DevDependencies map[string]string `json:"devDependencies"`
-	}
-	if err := json.NewDecoder(io.LimitReader(file, maxPackageFile)).Decode(&pkg); err != nil {
-		return false
-	}
-	_, direct := pkg.Dependencies["@strapi/strapi"]
-	_, dev := pkg.DevDependencies["@strapi/strapi"]
-	return direct || dev
 }

@@ -63,6 +63,8 @@ func (r *Registry) OpenSource(ctx context.Context, e Endpoint, a Access) (transf
 		return src, nil
 	case KindVault:
 		return r.openVaultSource(ctx, e)
+	case KindProject, KindDatabase:
+		return r.openSiteSource(ctx, e, a)
 	}
 	return nil, fmt.Errorf("%w: nothing can be read from %q", transfer.ErrUsage, e.Kind)
 }
@@ -91,6 +93,12 @@ func (r *Registry) OpenDestination(ctx context.Context, e Endpoint, a Access) (t
 		return dst, nil
 	case KindVault:
 		return r.openVaultDestination(ctx, e)
+	case KindProject, KindDatabase:
+		dst, err := r.OpenSiteDestination(ctx, e, a, r.config.Who)
+		if err != nil {
+			return nil, err
+		}
+		return dst, nil
 	}
 	return nil, fmt.Errorf("%w: nothing can be written to %q", transfer.ErrUsage, e.Kind)
 }

@@ -224,6 +224,9 @@ func (r *run) admitEntity(e Entity) (Record, error) {
 		return nil, nil
 	case !r.opts.Filter.HasType(e.Type):
 		r.excluded.add(StageEntities, e.Type, "left out by the filters", e.Key(), true)
+		if resolver, ok := r.dst.(LinkResolver); ok && resolver.ResolvesLinks(e.Type) {
+			return nil, resolver.Recognise(e)
+		}
 		return nil, nil
 	case r.targetModels != nil && !r.knows(e.Type):
 		r.skipped.add(StageEntities, e.Type, "the destination has no such content type", e.Key(), true)
@@ -242,6 +245,9 @@ func (r *run) admitEntity(e Entity) (Record, error) {
 		}
 		e = fit
 	}
+	if r.destination.Blank && !r.opts.Filter.partial() {
+		return e, nil // nobody will ask which rows there were: see admitLink and admitAsset
+	}
 	r.rows.add(e.Type, e.ID)
 	err := components(r.sourceModels, e.Type, e.Data, func(in instance) error {
 		r.rows.add(in.uid, in.id)
@@ -259,6 +265,9 @@ func (r *run) knows(uid string) bool {
 type LinkResolver interface {
 	// ResolvesLinks reports whether it can for a link's right side of the given type.
 	ResolvesLinks(uid string) bool
+	// Recognise is told of the rows that the filters leave out, so that the destination knows its own ones again when links lead
+	// there. It may be called before Begin too, when it is of no use.
+	Recognise(e Entity) error
 }
 
 func (r *run) admitLink(l Link) Record {

@@ -14,7 +14,7 @@ func (m *move) advice(state transfer.State) string {
 	case transfer.StateUntouched, "":
 		return "unchanged"
 	case transfer.StateRolledBack:
-		if !m.to.Remote() {
+		if !m.to.Live() {
 			return "unchanged, nothing of the transfer was kept"
 		}
 		return "rolled back, the old content is in place"

@@ -26,11 +26,11 @@ func (m *move) prepareBackup(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--backup: %w", err)
 	}
-	if parsed.Remote() {
+	if parsed.Live() {
 		return fmt.Errorf("%w: --backup takes an archive or a folder on this machine", transfer.ErrUsage)
 	}
-	if !m.to.Remote() {
-		return fmt.Errorf("%w: --backup is for servers; a file or a folder on this machine is replaced only by a complete one, and can be copied",
+	if !m.to.Live() {
+		return fmt.Errorf("%w: --backup is for Strapi sites; a file or a folder on this machine is replaced only by a complete one, and can be copied",
 			transfer.ErrUsage)
 	}
 	if _, err := os.Lstat(parsed.Path()); err == nil && parsed.Path() != "" {

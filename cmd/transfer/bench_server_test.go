@@ -95,8 +95,8 @@ type stageSeconds map[string]float64
 // rows is what entities and links took together.
 func (s stageSeconds) rows() float64 { return s["entities"] + s["links"] }
 
-// ours runs our command with a report and returns what its stages took.
-func ours(b *testing.B, lists ...[]string) stageSeconds {
+// timedRun runs our command with a report and returns what its stages took.
+func timedRun(b *testing.B, lists ...[]string) stageSeconds {
 	b.Helper()
 	report := filepath.Join(b.TempDir(), "report.json")
 	measure(b, append(lists, []string{"--report", report})...)
@@ -157,9 +157,9 @@ func BenchmarkServerAgainstStock(b *testing.B) {
 			var own, stock stageSeconds
 			for b.Loop() {
 				d := startDaemon(b) // an empty vault each time: what it has, it would not store again
-				own = ours(b, []string{"push", "--quiet", "--yes", "--from", content}, d.to())
+				own = timedRun(b, []string{"push", "--quiet", "--yes", "--from", content}, d.to())
 				if direction == "pull" {
-					own = ours(b, []string{"pull", "--quiet", "--yes", "--to", filepath.Join(b.TempDir(), "back.tar")}, d.from())
+					own = timedRun(b, []string{"pull", "--quiet", "--yes", "--to", filepath.Join(b.TempDir(), "back.tar")}, d.from())
 					stock = theirs(b, source, "transfer", "--force", "--from", other.URL(), "--from-token", token)
 				} else {
 					stock = theirs(b, source, "transfer", "--force", "--to", other.URL(), "--to-token", token)

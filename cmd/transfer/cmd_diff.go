@@ -18,6 +18,7 @@ type diffOptions struct {
 	filterFlags
 	netFlags
 	keyFlags
+	siteFlags
 
 	From, To       endFlags
 	Content        bool
@@ -67,6 +68,7 @@ The exit code is 0 if both are the same and 1 if they differ.
 		}
 	}
 	o.filterFlags.addFlags(f)
+	o.siteFlags.addFlags(f, "", "schemas")
 	o.keyFlags.addFlags(f)
 	o.netFlags.addFlags(f)
 	o.outputOptions.addFlags(f)
@@ -146,6 +148,9 @@ func (o *diffOptions) ends(ctx context.Context, a *app, c *console) ([2]*end, er
 			return sides, err
 		}
 		sides[i].access.Token = token
+	}
+	if err := o.applySites(sides[:], []siteFlags{o.From.site, o.To.site}); err != nil {
+		return sides, err
 	}
 	return sides, o.apply(ctx, a, sides[0], sides[1])
 }

@@ -17,8 +17,8 @@ type inspectOptions struct {
 	outputOptions
 	readFlags
 
-	Schemas string
-	Quick   bool
+	Output string // --schemas
+	Quick  bool
 }
 
 func newInspectCommand(a *app) *cobra.Command {
@@ -30,6 +30,9 @@ func newInspectCommand(a *app) *cobra.Command {
 rows, files, links and settings, and their sizes. Archives are checked for damage on the way. A server
 must hand over everything to be counted, files excepted; --quick stops before that.
 
+--schemas writes the schemas to a file. With such a file a database can be read without its project:
+push and pull take it by --schemas, inspect by --with-schemas.
+
 ` + exitHelp,
 		Example: `  transfer inspect backup.tar.gz
   transfer inspect https://cms.example.org/admin --token-file token --quick
@@ -38,7 +41,7 @@ must hand over everything to be counted, files excepted; --quick stops before th
 		RunE: func(cmd *cobra.Command, args []string) error { return runInspect(cmd.Context(), a, o, args[0]) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Schemas, "schemas", "", "file to write the schemas to, as JSON by uid")
+	f.StringVar(&o.Output, "schemas", "", "file to write the schemas to, as JSON by uid")
 	f.BoolVar(&o.Quick, "quick", false, "version and schemas only: do not count what must be read to be counted")
 	o.readFlags.addFlags(f)
 	o.outputOptions.addFlags(f)
@@ -78,11 +81,11 @@ func runInspect(ctx context.Context, a *app, o *inspectOptions, text string) (er
 		return fmt.Errorf("inspect %s: %w", e, err)
 	}
 	found.Endpoint = e.String()
-	if o.Schemas != "" {
-		if err := writeSchemas(o.Schemas, schemas); err != nil {
+	if o.Output != "" {
+		if err := writeSchemas(o.Output, schemas); err != nil {
 			return err
 		}
-		c.say("schemas written to %s", o.Schemas)
+		c.say("schemas written to %s", o.Output)
 	}
 	if o.JSON {
 		return newJSONLines(a.out).write(found)

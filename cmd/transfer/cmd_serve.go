@@ -35,6 +35,13 @@ Without flags it listens on this machine only and keeps what is pushed as snapsh
 first start prints a token. Sites other than the default one are at /NAME/admin. Archives and folders
 can be served too, to be pulled from.
 
+A Strapi project, or a database of one, is served from its own database and files, also beside a Strapi
+that runs on them. The transfer tokens of its admin panel are good for it, with what they permit and
+until they expire or are revoked there. That Strapi must be restarted after a push: it keeps settings and
+permissions in memory. An SQLite database has one writer at a time: while a push is at work, Strapi can
+read, and waits or fails where it writes; while Strapi writes, a push waits up to 10 s. Beginnings of
+pulls and pushes that find the database locked longer than that fail, and nothing is changed.
+
 /healthz says whether it is alive, /readyz whether it takes connections, and /metrics counts, for
 Prometheus. A server that other machines reach answers /metrics only to who sends a token that is good,
 whatever for ("Authorization: Bearer TOKEN"), or to everybody with --metrics-public.
@@ -43,7 +50,7 @@ What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRAN
 TRANSFER_TLS_CERT, TRANSFER_TLS_KEY), and then from the configuration file, a JSON object with the
 members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, metricsPublic, maxSessions,
 messageLimit, assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
-		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz\n  transfer serve --site ./export/",
+		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site ./my-project\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz\n  transfer serve --site ./export/",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.load(a, cmd.Flags()); err != nil {
@@ -114,9 +121,13 @@ func (o *serveOptions) open(ctx context.Context, a *app, c *console) (_ *service
 		return nil, err
 	}
 	config := o.config()
-	config.Tokens, config.Sites, config.Logger = s.tokens, make(map[string]runnerserver.Site), a.log
+	all := &authority{Store: s.tokens, sites: make(map[string]*siteTokens)}
+	config.Tokens, config.Sites, config.Logger = all, make(map[string]runnerserver.Site), a.log
 	for name, site := range s.sites {
 		config.Sites[name] = site.Site
+		if site.tokens != nil {
+			all.sites[name] = site.tokens
+		}
 	}
 	if s.server, err = runnerserver.New(config); err != nil {
 		return nil, fmt.Errorf("%w: %w", transfer.ErrUsage, err)
@@ -154,6 +165,11 @@ func (s *service) close() error {
 	if s.listener != nil {
 		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
+		}
+	}
+	for _, site := range s.sites {
+		if site.tokens != nil {
+			errs = append(errs, site.tokens.site.Close())
 		}
 	}
 	if s.tokens != nil {

@@ -21,6 +21,7 @@ import (
 type serveOptions struct {
 	dataFlags
 	keyFlags
+	siteFlags
 	outputOptions
 
 	Config       string
@@ -43,7 +44,8 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.TLSKey, "tls-key", "", "key of the certificate, PEM (TRANSFER_TLS_KEY)")
 	f.BoolVar(&o.InsecureHTTP, "insecure-http", false, "listen beyond this machine without TLS")
 	f.BoolVar(&o.Metrics, "metrics-public", false, "answer /metrics without a token, also beyond this machine")
-	f.StringArrayVar(&o.Sites, "site", nil, "NAME=ENDPOINT: a site to serve at /NAME/admin (repeatable); ENDPOINT alone is served at /admin instead of the vault")
+	f.StringArrayVar(&o.Sites, "site", nil, "ENDPOINT to serve at /admin instead of the vault, or NAME=ENDPOINT to serve at /NAME/admin (repeatable)")
+	o.siteFlags.addFlags(f, "", "schemas")
 	f.StringArrayVar(&o.Origins, "origin", nil, "page that may connect, such as https://cms.example.org (repeatable)")
 	f.IntVar(&o.limits.MaxSessions, "max-sessions", runnerserver.DefaultMaxSessions, "connections at a time")
 	f.Int64Var(&o.limits.MessageLimit, "message-limit", runnerserver.DefaultMessageLimit, "longest message, in bytes")

@@ -17,14 +17,15 @@ import (
 type namedSite struct {
 	runnerserver.Site
 
-	what string
+	what   string
+	tokens *siteTokens // of a project, nil for other sites
 }
 
 // sites are what is served, by name.
-func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, registry opener) (map[string]namedSite, error) {
+func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, registry *providers.Registry) (map[string]namedSite, error) {
 	c := &console{w: a.err, quiet: o.Quiet}
 	sites := map[string]namedSite{
-		runnerserver.DefaultSite: {vaultSite{vault: v, ref: vault.Reference{Site: runnerserver.DefaultSite}}, "the vault's site " + runnerserver.DefaultSite},
+		runnerserver.DefaultSite: {vaultSite{vault: v, ref: vault.Reference{Site: runnerserver.DefaultSite}}, "the vault's site " + runnerserver.DefaultSite, nil},
 	}
 	var names []string
 	for _, text := range o.Sites {
@@ -40,14 +41,14 @@ func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, regist
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", name, err)
 		}
-		site, err := o.site(ctx, a, v, registry, parsed)
+		site, err := o.site(ctx, a, v, registry, name, parsed)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", name, err)
 		}
 		for _, note := range parsed.Notes {
 			c.say("note: site %s: %s", name, note)
 		}
-		sites[name] = namedSite{site, parsed.String()}
+		sites[name] = site
 	}
 	return sites, nil
 }
@@ -63,29 +64,38 @@ func splitSite(text string) (name, endpoint string) {
 }
 
 // site makes a site of an endpoint.
-func (o *serveOptions) site(ctx context.Context, a *app, v *vault.Vault, registry opener, e providers.Endpoint) (runnerserver.Site, error) {
+func (o *serveOptions) site(ctx context.Context, a *app, v *vault.Vault, registry *providers.Registry, name string, e providers.Endpoint) (namedSite, error) {
+	none := namedSite{}
 	switch e.Kind {
 	case providers.KindVault:
 		ref, err := vault.ParseReference(e.Location)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
-		return vaultSite{vault: v, ref: ref}, nil
+		return namedSite{vaultSite{vault: v, ref: ref}, e.String(), nil}, nil
+	case providers.KindProject, providers.KindDatabase:
+		return o.projectSite(ctx, a, registry, name, e)
 	case providers.KindServer:
-		return nil, fmt.Errorf("%w: a server cannot be served; pull from it into the vault instead", transfer.ErrUsage)
+		return none, fmt.Errorf("%w: a server cannot be served; pull from it into the vault instead", transfer.ErrUsage)
 	case providers.KindArchive, providers.KindDirectory:
 	}
 	end := &end{Endpoint: e, reads: true}
 	if err := o.apply(ctx, a, end); err != nil {
-		return nil, err
+		return none, err
 	}
 	site := endpointSite{registry: registry, endpoint: e, access: end.access}
-	src, err := site.Source(ctx) // so that a wrong path or key shows at the start
+	// So that a wrong path or key shows at the start.
+	return namedSite{site, e.String(), nil}, probeSite(ctx, site)
+}
+
+// probeSite opens a site once.
+func probeSite(ctx context.Context, site runnerserver.Site) error {
+	src, err := site.Source(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = src.Describe(ctx)
-	return site, errors.Join(err, src.Close())
+	return errors.Join(err, src.Close())
 }
 
 // vaultSite is a site of the vault, or one snapshot of it.
@@ -134,7 +144,7 @@ func (w vaultWriter) Begin(ctx context.Context, plan transfer.Plan) (map[transfe
 
 // endpointSite is an archive or a folder, to be pulled from.
 type endpointSite struct {
-	registry opener
+	registry *providers.Registry
 	endpoint providers.Endpoint
 	access   providers.Access
 }

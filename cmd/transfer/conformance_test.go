@@ -57,6 +57,15 @@ type site struct {
 	*strapitest.Instance
 
 	token string
+	at    string // where it is served instead, if it is
+}
+
+// URL is where the site is served.
+func (s *site) URL() string {
+	if s.at != "" {
+		return s.at
+	}
+	return s.Instance.URL()
 }
 
 func newSite(t *testing.T, opts strapitest.Options) *site {

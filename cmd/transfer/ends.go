@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/transfer-runner/runner/providers"
+	"github.com/transfer-runner/runner/providers/strapi/project"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -54,6 +55,12 @@ func (o *moveOptions) resolve(ctx context.Context, a *app, c *console, d directi
 	if (o.Key != "" || o.KeyFile != "" || len(o.Recipients) > 0) && !e.from.Encrypted() && !e.to.Encrypted() && o.Backup == "" {
 		return ends{}, fmt.Errorf("%w: a key is given and nothing is encrypted: an encrypted archive ends in .enc or .age", transfer.ErrUsage)
 	}
+	if err := o.applySites([]*end{&e.from, &e.to}, []siteFlags{o.From.site, o.To.site}); err != nil {
+		return ends{}, err
+	}
+	if err := o.applyMerge(&e.to); err != nil {
+		return ends{}, err
+	}
 	return e, o.apply(ctx, a, &e.from, &e.to)
 }
 
@@ -69,8 +76,11 @@ func (o *moveOptions) complete(a *app, d direction) error {
 			return fmt.Errorf("%w: where to? give --to https://host/admin", transfer.ErrUsage)
 		}
 		if o.From.Endpoint == "" {
-			return fmt.Errorf("%w: from where? give --from backup.tar.gz or another endpoint; the Strapi project in the current folder "+
-				"cannot be read by this build, but its server can: --from http://127.0.0.1:1337/admin", transfer.ErrUsage)
+			if !project.Is(".") {
+				return fmt.Errorf("%w: from where? the current folder is not a Strapi project; give --from ./project, --from backup.tar.gz or "+
+					"another endpoint", transfer.ErrUsage)
+			}
+			o.From.Endpoint = "strapi:."
 		}
 	case directionPull:
 		if o.From.Endpoint == "" {

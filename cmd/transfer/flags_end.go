@@ -19,6 +19,7 @@ type endFlags struct {
 	Token     string
 	TokenFile string
 	Header    []string
+	site      siteFlags
 }
 
 func (e *endFlags) addFlags(f *pflag.FlagSet, name, usage string) {
@@ -27,6 +28,7 @@ func (e *endFlags) addFlags(f *pflag.FlagSet, name, usage string) {
 	f.StringVar(&e.Token, name+"-token", "", "transfer token of --"+name+"; - reads a line of standard input")
 	f.StringVar(&e.TokenFile, name+"-token-file", "", "file that holds the token of --"+name)
 	f.StringArrayVar(&e.Header, name+"-header", nil, "as --header, for --"+name+" alone")
+	e.site.addFlags(f, name+"-", "schemas")
 }
 
 // tokenEnv are the variables that may hold the token. Only the side that the command is about takes Strapi's own variable, so that a

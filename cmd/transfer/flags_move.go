@@ -16,6 +16,8 @@ type moveOptions struct {
 	filterFlags
 	netFlags
 	keyFlags
+	siteFlags
+	mergeFlags
 	stockFlags
 
 	From, To endFlags
@@ -47,6 +49,8 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.Throttle, "throttle", "pause after each record")
 	f.Var(&o.MaxRate, "max-rate", "highest speed, such as 5MiB/s")
 	f.StringVar(&o.Report, "report", "", "file for a report in JSON")
+	o.mergeFlags.addFlags(f)
+	o.siteFlags.addFlags(f, "", "schemas")
 	o.keyFlags.addFlags(f)
 	o.netFlags.addFlags(f)
 	o.outputOptions.addFlags(f)

@@ -17,11 +17,13 @@ type readFlags struct {
 	TokenFile string
 	netFlags
 	keyFlags
+	siteFlags
 }
 
 func (r *readFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.Token, "token", "", "transfer token of the server; - reads a line of standard input")
 	f.StringVar(&r.TokenFile, "token-file", "", "file that holds the token")
+	r.siteFlags.addFlags(f, "", "with-schemas")
 	r.keyFlags.addFlags(f)
 	r.netFlags.addFlags(f)
 	if flag := f.Lookup("recipient"); flag != nil {
@@ -49,6 +51,9 @@ func (r *readFlags) argument(ctx context.Context, a *app, c *console, text strin
 		if e.access.Token, err = r.token(ctx, a, parsed); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.applySites([]*end{e}, make([]siteFlags, 1)); err != nil {
+		return nil, err
 	}
 	return e, r.apply(ctx, a, e)
 }

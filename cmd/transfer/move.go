@@ -25,6 +25,7 @@ type move struct {
 	open     opener
 	engine   transfer.Options
 	saved    *end // where --backup goes
+	places   [2]string
 
 	plan         *planView
 	backup       *backupResult
@@ -121,6 +122,9 @@ func (m *move) transfer(ctx context.Context) (report transfer.Report, err error)
 	if err != nil {
 		return report, &transfer.Error{Side: transfer.FromDestination, Op: "open", Err: err}
 	}
+	if err := m.locate(src, dst); err != nil {
+		return report, errors.Join(err, dst.Close())
+	}
 	opts := m.engine
 	opts.Logger, opts.Collect = m.app.log, m.opts.Verify
 	opts.Confirm = m.confirm
@@ -144,6 +148,21 @@ func (m *move) transfer(ctx context.Context) (report transfer.Report, err error)
 		}))
 	}
 	return report, err
+}
+
+// locate finds out which databases the sides are, and refuses if they are one: projects may share it by a variable.
+func (m *move) locate(src transfer.Source, dst transfer.Destination) error {
+	var found [2]string
+	for i, side := range []any{src, dst} {
+		if placed, ok := side.(interface{ Place() string }); ok {
+			found[i] = placed.Place()
+			m.places[i] = ", " + found[i]
+		}
+	}
+	if found[0] != "" && found[0] == found[1] {
+		return fmt.Errorf("%w: --from and --to have the same database: %s", transfer.ErrUsage, found[0])
+	}
+	return nil
 }
 
 // totals asks a source that has been read through for what it holds.

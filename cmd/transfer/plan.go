@@ -42,7 +42,7 @@ const (
 // describePlan gathers what the user has to know.
 func (m *move) describePlan(ctx context.Context, review transfer.Review) planView {
 	p := planView{
-		From: describeEnd(m.from.Endpoint, review.Source), To: describeEnd(m.to.Endpoint, review.Destination), Host: m.to.Host(),
+		From: describeEnd(m.from.Endpoint, review.Source) + m.places[0], To: describeEnd(m.to.Endpoint, review.Destination) + m.places[1], Host: m.to.Host(),
 		Kept: []string{"users, roles and tokens of the admin panel", "releases"},
 	}
 	if review.Destination.Blank {
@@ -51,7 +51,7 @@ func (m *move) describePlan(ctx context.Context, review transfer.Review) planVie
 	there := census{}
 	// Counting costs the server time, so it is done only where somebody decides by the numbers.
 	decided := m.opts.Yes && !m.opts.DryRun
-	if m.to.Remote() && hasStage(review.Plan.Stages, transfer.StageEntities) && !decided {
+	if m.to.Live() && hasStage(review.Plan.Stages, transfer.StageEntities) && !decided {
 		there = m.census(ctx)
 	}
 	p.Parts = m.planParts(review, there)
@@ -143,6 +143,9 @@ func (m *move) planWarnings(review transfer.Review) (out []string) {
 			out = append(out, "there is no way back without a backup: --backup FILE saves the destination first")
 		}
 	}
+	if isSite(m.to.Endpoint) {
+		out = append(out, m.siteWarnings(stages)...)
+	}
 	if n := len(review.Differences); n > 0 {
 		out = append(out, fmt.Sprintf("the schemas differ in %s; what the destination has no place for is left out:", plural(int64(n), "place", "places")))
 		for _, d := range review.Differences[:min(n, 10)] {
@@ -156,6 +159,18 @@ func (m *move) planWarnings(review transfer.Review) (out []string) {
 		out = append(out, fmt.Sprintf("%s will be skipped: %s %s", plural(skip.Count, "record", "records"), skip.Stage, skip.Reason))
 	}
 	return out
+}
+
+// siteWarnings are what to know before a project's own database is written.
+func (m *move) siteWarnings(stages []transfer.Stage) (out []string) {
+	if m.opts.Strategy == strategyMerge {
+		out = append(out, "content is merged: what only the destination has stays")
+	}
+	if hasStage(stages, transfer.StageConfiguration) {
+		out = append(out, "settings and webhooks become those of the source: the destination will call the source's webhooks. Keep its own with --exclude config")
+	}
+	return append(out, "a Strapi that runs on this database must be restarted afterwards: it keeps settings and permissions in memory. "+
+		"Lifecycle hooks and webhooks do not fire for what is transferred")
 }
 
 // showPlan writes the plan for people.
@@ -192,7 +207,7 @@ func (m *move) showPlan(p planView) {
 func (m *move) planTable(title string, parts []planPart) {
 	t := table{indent: "  ", numbers: 1}
 	header := []string{title, "source"}
-	both := m.to.Remote() || slices.ContainsFunc(parts, func(part planPart) bool { return part.Destination != nil })
+	both := m.to.Live() || slices.ContainsFunc(parts, func(part planPart) bool { return part.Destination != nil })
 	if both {
 		t.numbers, header = 2, append(header, "destination")
 	}

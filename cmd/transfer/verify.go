@@ -18,7 +18,7 @@ type verification struct {
 
 // canVerify finds out before anything is changed whether the destination can be read back: a token may allow writing only.
 func (m *move) canVerify(ctx context.Context) (err error) {
-	if !m.opts.Verify || !m.to.Remote() {
+	if !m.opts.Verify || !m.to.Live() {
 		return nil
 	}
 	src, err := m.open.OpenSource(ctx, m.to.Endpoint, m.to.access)

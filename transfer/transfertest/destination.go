@@ -18,7 +18,14 @@ type OpenDestination func(t *testing.T) (transfer.Destination, func(t *testing.T
 // TestDestination tests each sentence of the contract of [transfer.Destination].
 func TestDestination(t *testing.T, open OpenDestination) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, OpenDestination){
+	TestDestinationOf(t, Sample, open)
+}
+
+// TestDestinationOf is [TestDestination] for media that cannot hold everything that [Sample] has, or not in its words: with a site of
+// their own.
+func TestDestinationOf(t *testing.T, sample func() *Site, open OpenDestination) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, func() *Site, OpenDestination){
 		"a transfer arrives as it was sent":             destinationKeeps,
 		"nothing is visible before commit":              destinationStages,
 		"close without commit discards":                 destinationDiscards,
@@ -31,13 +38,13 @@ func TestDestination(t *testing.T, open OpenDestination) {
 		"after its context ended write changes nothing": destinationCancelled,
 		"it may be closed twice, also after commit":     destinationClosesTwice,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open) })
+		t.Run(name, func(t *testing.T) { test(t, sample, open) })
 	}
 }
 
-func destinationKeeps(t *testing.T, open OpenDestination) {
+func destinationKeeps(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
-	site := Sample()
+	site := sample()
 	dst, read := open(t)
 	fill(t, dst, site)
 	require.NoError(t, dst.Commit(t.Context()))
@@ -45,27 +52,27 @@ func destinationKeeps(t *testing.T, open OpenDestination) {
 	require.Equal(t, site.sorted(), read(t).sorted())
 }
 
-func destinationStages(t *testing.T, open OpenDestination) {
+func destinationStages(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
 	before := read(t)
-	fill(t, dst, Sample())
+	fill(t, dst, sample())
 	require.Equal(t, before, read(t))
 	require.NoError(t, dst.Close())
 }
 
-func destinationDiscards(t *testing.T, open OpenDestination) {
+func destinationDiscards(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
 	before := read(t)
-	fill(t, dst, Sample())
+	fill(t, dst, sample())
 	require.NoError(t, dst.Close())
 	require.Equal(t, before, read(t))
 }
 
-func destinationEmpty(t *testing.T, open OpenDestination) {
+func destinationEmpty(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
-	site := Sample()
+	site := sample()
 	for _, stage := range transfer.Stages()[1:] {
 		delete(site.Records, stage)
 	}
@@ -77,7 +84,7 @@ func destinationEmpty(t *testing.T, open OpenDestination) {
 	require.Equal(t, site.sorted(), read(t).sorted())
 }
 
-func destinationDescribes(t *testing.T, open OpenDestination) {
+func destinationDescribes(t *testing.T, _ func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
 	before := read(t)
@@ -90,9 +97,9 @@ func destinationDescribes(t *testing.T, open OpenDestination) {
 	require.Equal(t, before, read(t))
 }
 
-func destinationShortAsset(t *testing.T, open OpenDestination) {
+func destinationShortAsset(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
-	assetFails(t, open, transfer.Asset{
+	assetFails(t, sample, open, transfer.Asset{
 		Filename: "short_1.bin", Length: 100, Metadata: []byte(`{"id":1}`),
 		Content: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(make([]byte, 99))), nil
@@ -102,9 +109,9 @@ func destinationShortAsset(t *testing.T, open OpenDestination) {
 
 var errDisk = errors.New("disk on fire")
 
-func destinationBrokenAsset(t *testing.T, open OpenDestination) {
+func destinationBrokenAsset(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
-	assetFails(t, open, transfer.Asset{
+	assetFails(t, sample, open, transfer.Asset{
 		Filename: "broken_1.bin", Length: 1 << 20, Metadata: []byte(`{"id":1}`),
 		Content: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(io.MultiReader(bytes.NewReader(make([]byte, 1<<19)), failing{})), nil
@@ -116,11 +123,11 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errDisk }
 
-func assetFails(t *testing.T, open OpenDestination, a transfer.Asset, want error) {
+func assetFails(t *testing.T, sample func() *Site, open OpenDestination, a transfer.Asset, want error) {
 	t.Helper()
 	dst, read := open(t)
 	before := read(t)
-	begin(t, dst, Sample())
+	begin(t, dst, sample())
 	err := dst.Write(t.Context(), transfer.Batch{Stage: transfer.StageAssets, Records: []transfer.Record{a}})
 	if err == nil {
 		err = dst.Write(t.Context(), transfer.Batch{Stage: transfer.StageAssets, Last: true})
@@ -130,10 +137,10 @@ func assetFails(t *testing.T, open OpenDestination, a transfer.Asset, want error
 	require.Equal(t, before, read(t))
 }
 
-func destinationUnknownLength(t *testing.T, open OpenDestination) {
+func destinationUnknownLength(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
-	site := Sample()
+	site := sample()
 	begin(t, dst, site)
 	for _, stage := range transfer.Stages() {
 		for item, err := range NewMemory(site).Read(t.Context(), stage, 0) {
@@ -151,24 +158,24 @@ func destinationUnknownLength(t *testing.T, open OpenDestination) {
 	require.Equal(t, site.sorted(), read(t).sorted())
 }
 
-func destinationEvilNames(t *testing.T, open OpenDestination) {
+func destinationEvilNames(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
 	for _, name := range []string{"", ".", "..", "../x", "/etc/passwd", `a\b`, "a/b", "a\x00b", "a\nb"} {
 		a := transfer.Asset{Filename: name, Metadata: []byte(`{"id":1}`), Content: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(nil)), nil
 		}}
-		assetFails(t, open, a, transfer.ErrDamaged)
+		assetFails(t, sample, open, a, transfer.ErrDamaged)
 	}
 }
 
-func destinationCancelled(t *testing.T, open OpenDestination) {
+func destinationCancelled(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
 	before := read(t)
-	begin(t, dst, Sample())
+	begin(t, dst, sample())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errStop)
-	for item, err := range NewMemory(Sample()).Read(t.Context(), transfer.StageEntities, 0) {
+	for item, err := range NewMemory(sample()).Read(t.Context(), transfer.StageEntities, 0) {
 		require.NoError(t, err)
 		require.ErrorIs(t, dst.Write(ctx, transfer.Batch{Stage: transfer.StageEntities, Records: []transfer.Record{item.Record}}), errStop)
 		break
@@ -178,14 +185,14 @@ func destinationCancelled(t *testing.T, open OpenDestination) {
 	require.Equal(t, before, read(t))
 }
 
-func destinationClosesTwice(t *testing.T, open OpenDestination) {
+func destinationClosesTwice(t *testing.T, sample func() *Site, open OpenDestination) {
 	t.Helper()
 	dst, read := open(t)
-	fill(t, dst, Sample())
+	fill(t, dst, sample())
 	require.NoError(t, dst.Commit(t.Context()))
 	require.NoError(t, dst.Close())
 	require.NoError(t, dst.Close())
-	require.Equal(t, Sample().sorted(), read(t).sorted())
+	require.Equal(t, sample().sorted(), read(t).sorted())
 }
 
 // begin starts a transfer of all of site.

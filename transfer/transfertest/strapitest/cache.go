@@ -177,7 +177,7 @@ func (c cache) prepare(tb testing.TB, app fs.FS, folder string) error {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), seedTimeout)
 	defer cancel()
-	return run(ctx, folder, environment(0), "node", "scripts/prepare.js").err()
+	return run(ctx, folder, append(environment(0), Connection{}.environment()...), "node", "scripts/prepare.js").err()
 }
 
 func (c cache) seed(tb testing.TB, _ fs.FS, folder string) error {
@@ -187,7 +187,7 @@ func (c cache) seed(tb testing.TB, _ fs.FS, folder string) error {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), seedTimeout)
 	defer cancel()
-	return run(ctx, folder, environment(0), "node", "scripts/seed.js").err()
+	return run(ctx, folder, append(environment(0), Connection{}.environment()...), "node", "scripts/seed.js").err()
 }
 
 // lockFolder holds an advisory lock on folder until the returned function is called, or this process ends.

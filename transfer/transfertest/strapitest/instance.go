@@ -32,26 +32,42 @@ const (
 
 // Options say what an instance starts with. The zero value is an application without content.
 type Options struct {
-	Seed bool // with the content of scripts/seed.js
+	Seed     bool // with the content of scripts/seed.js
+	Database Database
 }
 
 // Instance is one Strapi project with its own database, files and port. Its methods fail the test that they are given; it
 // is stopped and removed at the end of the test that made it.
 type Instance struct {
-	dir    string
-	port   int
-	server *server // nil when not running
+	dir      string
+	port     int
+	database Connection
+	server   *server // nil when not running
 }
 
 // New makes an instance. It is not started.
 func New(tb testing.TB, opts Options) *Instance {
 	tb.Helper()
 	c := openCache(tb)
+	if opts.Database != SQLite {
+		return newElsewhere(tb, c, opts)
+	}
 	from := c.blank
 	if opts.Seed {
 		from = c.seeded
 	}
-	return newInstance(tb, from)
+	return newInstance(tb, from, Connection{})
+}
+
+// newElsewhere makes an instance on a database of its own, where content cannot be copied with the folder.
+func newElsewhere(tb testing.TB, c cache, opts Options) *Instance {
+	tb.Helper()
+	i := newInstance(tb, c.blank, newDatabase(tb, opts.Database))
+	i.script(tb, "prepare.js")
+	if opts.Seed {
+		i.script(tb, "seed.js")
+	}
+	return i
 }
 
 // Clone makes an instance with the content and the tokens of a stopped one.
@@ -60,12 +76,24 @@ func (i *Instance) Clone(tb testing.TB) *Instance {
 	if i.server != nil {
 		tb.Fatal("clone a running instance: stop it first")
 	}
-	return newInstance(tb, i.dir)
+	if i.database.Kind != SQLite {
+		tb.Fatal("clone an instance: only one on SQLite can be copied")
+	}
+	return newInstance(tb, i.dir, Connection{})
 }
 
-func newInstance(tb testing.TB, from string) *Instance {
+// Database says where the database of the instance is.
+func (i *Instance) Database() Connection {
+	c := i.database
+	if c.Kind == SQLite {
+		c.File = i.Path(databaseFile)
+	}
+	return c
+}
+
+func newInstance(tb testing.TB, from string, database Connection) *Instance {
 	tb.Helper()
-	i := &Instance{dir: filepath.Join(tb.TempDir(), "strapi")}
+	i := &Instance{database: database, dir: filepath.Join(tb.TempDir(), "strapi")}
 	if err := os.CopyFS(i.dir, os.DirFS(from)); err != nil {
 		tb.Fatalf("copy the instance %s: %v", from, err)
 	}
@@ -74,6 +102,9 @@ func newInstance(tb testing.TB, from string) *Instance {
 		tb.Fatalf("find a free port: %v", err)
 	}
 	i.port = port
+	if err := os.WriteFile(i.Path(".env"), []byte(strings.Join(i.settings(), "\n")+"\n"), 0o600); err != nil {
+		tb.Fatalf("write the settings of the instance: %v", err)
+	}
 	tb.Cleanup(func() { i.Kill(tb) })
 	return i
 }
@@ -154,13 +185,17 @@ func (i *Instance) script(tb testing.TB, name string, args ...string) string {
 // environment is what an application needs to run in its folder. Its secrets guard nothing: the server listens on loopback
 // and holds made-up content.
 func (i *Instance) environment() []string {
-	return append(environment(i.port), "STRAPITEST_LEASH=1", "NODE_OPTIONS=--require="+i.Path("scripts", "leash.js"))
+	return append(i.settings(), "STRAPITEST_LEASH=1", "NODE_OPTIONS=--require="+i.Path("scripts", "leash.js"))
+}
+
+// settings are those that a project has in its .env.
+func (i *Instance) settings() []string {
+	return append(environment(i.port), i.database.environment()...)
 }
 
 func environment(port int) []string {
 	return []string{
 		"PORT=" + strconv.Itoa(port),
-		"DATABASE_FILENAME=" + databaseFile,
 		"APP_KEYS=strapitest-app-key-1,strapitest-app-key-2",
 		"ADMIN_JWT_SECRET=strapitest-admin-jwt-secret",
 		"API_TOKEN_SALT=strapitest-api-token-salt",

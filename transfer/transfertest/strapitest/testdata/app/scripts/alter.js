@@ -2,20 +2,20 @@
 // files and configuration.
 const { readdirSync, writeFileSync } = require('fs');
 const { join } = require('path');
-const Database = require('better-sqlite3');
+const withDatabase = require('./database');
 
-const db = new Database(process.env.DATABASE_FILENAME, { timeout: 20000 });
-db.transaction(() => {
+withDatabase(async (db) => {
+  const text = db.client === 'mysql' ? "concat('altered ', id)" : "'altered ' || id";
   for (const [table, column] of [
     ['plants', 'common_name'], ['beds', 'title'], ['gardeners', 'name'], ['notes', 'body'], ['gardens', 'heading'], ['files', 'caption'],
     ['components_parts_links', 'caption'], ['components_parts_treatments', 'name'], ['up_users', 'username'], ['strapi_webhooks', 'name'],
   ]) {
-    db.prepare(`update "${table}" set "${column}" = 'altered ' || id`).run();
+    await db.run(`update "${table}" set "${column}" = ${text}`);
   }
-  db.prepare('delete from plants_companions_lnk where id % 2 = 0').run();
-  db.prepare('delete from beds where id = (select max(id) from beds)').run();
-  db.prepare(`update strapi_core_store_settings set value = '"altered"' where key = 'plugin_garden_opening'`).run();
-})();
+  await db.run('delete from plants_companions_lnk where id % 2 = 0');
+  await db.run('delete from beds where id = (select id from (select max(id) as id from beds) as last)');
+  await db.run(`update strapi_core_store_settings set value = '"altered"' where "key" = 'plugin_garden_opening'`);
+});
 
 const uploads = 'public/uploads';
 const [first] = readdirSync(uploads).filter((name) => name !== '.gitkeep').sort();

@@ -6,7 +6,8 @@
 // owns and relations that end nowhere.
 const { createHash } = require('crypto');
 const { existsSync, readFileSync, readdirSync } = require('fs');
-const Database = require('better-sqlite3');
+const withDatabase = require('./database');
+const { normal, parsed } = withDatabase;
 
 // Strapi itself leaves these out of every transfer, or writes them at each start.
 const FOREIGN_TYPES = /^(admin::|strapi::|plugin::(content-releases|review-workflows)\.|plugin::content-manager\.history-version|plugin::(upload|i18n)\.ai-)/;
@@ -14,10 +15,8 @@ const OWN_SETTINGS = /^(plugin_upload_metrics|plugin_content_manager_history|str
 const ROW_COLUMNS = new Set(['id', 'created_by_id', 'updated_by_id']);
 
 const model = JSON.parse(readFileSync('model.json', 'utf8'));
-const db = new Database(process.env.DATABASE_FILENAME, { readonly: true, timeout: 20000 });
-db.defaultSafeIntegers(true);
-
-const select = (table) => db.prepare(`select * from "${table}" order by id`).all();
+const tables = new Map();
+const select = (table) => tables.get(table);
 const append = (map, key, value) => (map.has(key) ? map.get(key).push(value) : map.set(key, [value]));
 const byOrder = (a, b) => (a.order === b.order ? (a.key < b.key ? -1 : 1) : a.order < b.order ? -1 : 1);
 
@@ -29,6 +28,14 @@ const outgoing = new Map(); // "uid id" → {name, key, order}
 const incoming = new Map(); // the same, from the other end
 const strays = {};
 const stray = (table) => (strays[table] = (strays[table] ?? 0) + 1);
+
+async function loadTables(db) {
+  const names = ['strapi_core_store_settings', 'strapi_webhooks'];
+  for (const { table, components, joins } of Object.values(model)) {
+    names.push(table, ...(components ? [components] : []), ...Object.values(joins).map((join) => join.table));
+  }
+  for (const name of new Set(names)) tables.set(name, await db.all(name));
+}
 
 function loadRows() {
   for (const [uid, { table, component }] of Object.entries(model)) {
@@ -105,7 +112,7 @@ function describe(key) {
   const { uid, row } = rows.get(key) ?? { uid: key.split(' ')[0], row: {} };
   const out = {};
   const hidden = new Set(Object.values(model[uid].morphs).flatMap((morph) => [morph.id, morph.type]));
-  for (const [column, value] of Object.entries(row)) if (!ROW_COLUMNS.has(column) && !hidden.has(column)) out[column] = value;
+  for (const [column, value] of Object.entries(row)) if (!ROW_COLUMNS.has(column) && !hidden.has(column)) out[column] = normal(model[uid].columns[column], value);
   Object.assign(out, lists('to', outgoing.get(key)), lists('from', incoming.get(key)));
   for (const part of owned.get(key) ?? []) {
     (out[`part ${part.field}`] ??= []).push({ component: part.component_type, ...describe(`${part.component_type} ${part.cmp_id}`) });
@@ -127,21 +134,16 @@ function listConfig() {
   for (const { id, key, ...row } of select('strapi_core_store_settings')) {
     if (!OWN_SETTINGS.test(key)) out[`core-store ${key} ${row.environment ?? ''} ${row.tag ?? ''}`] = { ...row, value: parsed(row.value) };
   }
-  for (const { id, ...row } of select('strapi_webhooks')) out[`webhook ${row.name}`] = { ...row, headers: parsed(row.headers), events: parsed(row.events) };
+  for (const { id, ...row } of select('strapi_webhooks')) out[`webhook ${row.name}`] = { ...row, enabled: Boolean(Number(row.enabled)), headers: parsed(row.headers), events: parsed(row.events) };
   return out;
 }
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
 
-loadRows();
-loadComponents();
-loadRelations();
-const graph = { rows: {}, files: listFiles('public/uploads'), config: listConfig(), strays };
-for (const [key, { uid }] of rows) if (!model[uid].component) graph.rows[identities.get(key)] = describe(key);
-// Strapi reads integers of SQLite as doubles, so that the last digits of the largest ones are not its to give away.
-process.stdout.write(JSON.stringify(graph, (_, value) => (typeof value === 'bigint' ? Number(value) : value)));
+withDatabase(async (db) => {
+  await loadTables(db);
+  loadRows();
+  loadComponents();
+  loadRelations();
+  const graph = { rows: {}, files: listFiles('public/uploads'), config: listConfig(), strays };
+  for (const [key, { uid }] of rows) if (!model[uid].component) graph.rows[identities.get(key)] = describe(key);
+  process.stdout.write(JSON.stringify(graph, (_, value) => (typeof value === 'bigint' ? Number(value) : value)));
+});

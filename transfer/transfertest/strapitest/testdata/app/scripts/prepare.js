@@ -17,8 +17,9 @@ function describeJoin({ joinTable: join, target }) {
 }
 
 function describeModel(uid, meta, strapi) {
-  const model = { table: meta.tableName, component: Boolean(strapi.components[uid]), joins: {}, morphs: {} };
+  const model = { table: meta.tableName, component: Boolean(strapi.components[uid]), columns: {}, joins: {}, morphs: {} };
   for (const [name, attribute] of Object.entries(meta.attributes)) {
+    if (attribute.columnName) model.columns[attribute.columnName] = attribute.type;
     if (attribute.mappedBy || attribute.morphBy) continue;
     if (attribute.joinTable?.on?.field) model.components = attribute.joinTable.name;
     else if (attribute.joinTable) model.joins[name] = describeJoin(attribute);

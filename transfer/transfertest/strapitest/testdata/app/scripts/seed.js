@@ -10,6 +10,8 @@ const PLANT = 'api::plant.plant';
 const PROTOCOL = 'api::seasonal-greenhouse-temperature-observation-protocol.seasonal-greenhouse-temperature-observation-protocol';
 const AWKWARD = ['plain', 'Ümläut und ß', '日本語の名前', 'עברית', '🌱🌿 emoji', '"quoted"', "it's", 'back\\slash', '<b>html</b> & co', 'tab\there', 'line\nbreak', ' nbsp ', '%s {{x}} ${y}', ''];
 const PLANTS = 14;
+// Strapi hands bare text to JSON columns as it is, which only SQLite takes; from MariaDB quoted text comes back bare.
+const BARE = { sqlite: 'text', postgres: '"text"', mysql: { text: 'text' } }[process.env.DATABASE_CLIENT];
 
 const awkward = (i) => AWKWARD[i % AWKWARD.length];
 const every = (list, i, n) => Array.from({ length: n }, (_, k) => list[(i * 3 + k * 2) % list.length]);
@@ -78,7 +80,7 @@ async function plantAll(strapi, stock) {
       leafCount: i - 3, seedCount: String(9007199254740993n * BigInt(i % 2 ? 1 : -1) + BigInt(i)), price: 0.1 * i + 0.2, height: 1 / (i + 3),
       evergreen: i % 2 === 0, habit: ['tree', 'shrub', 'ground-cover', null][i % 4], sownOn: `1969-02-${10 + i}`, wateredAt: `0${i % 10}:59:59.999`,
       plantedAt: new Date(-1e11 + i * 1e10 + 1).toISOString(), measuredAt: new Date(1.7e12 + i * 1e7 + 123).toISOString(),
-      curatorEmail: `curator.${i}@example.org`, vaultCode: `code ${i}`, measurements: [{ n: i, x: [1.5, null, '…'] }, [], null, 'text', 7][i % 5],
+      curatorEmail: `curator.${i}@example.org`, vaultCode: `code ${i}`, measurements: [{ n: i, x: [1.5, null, '…'] }, [], null, BARE, 7][i % 5],
       petalColour: `#0${i % 10}ff0${i % 10}`, portrait: files[i % 3], gallery: every(files, i, 3),
       bed: beds[i % beds.length], gardeners: every(gardeners, i, 2), companions: every([...plants.slice(0, 4), ...plants.slice(-1)], i, plants.length ? 2 : 0),
       successor: i % 4 === 3 ? before : undefined, origin: beds[(i + 1) % beds.length], season: beds[0], favouredBy: i < 3 ? [gardeners[i], gardeners[i + 1]] : [],

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/transfer-runner/runner/protocol/token"
+	"github.com/transfer-runner/runner/providers/strapi/database"
+	"github.com/transfer-runner/runner/providers/strapi/sitetest"
+)
+
+const accessKey = "0123456789abcdef0123456789abcdef"
+
+// labProject makes a project on SQLite with the content that sitetest has, a file for one of its rows, and a transfer token.
+func labProject(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"package.json":       `{"name":"lab","dependencies":{"@strapi/strapi":"5.54.0"}}`,
+		".env":               "TRANSFER_TOKEN_SALT=tobemodified\nTZ=UTC\n",
+		"config/database.js": `module.exports = ({ env }) => ({ connection: { client: 'sqlite', connection: { filename: env('DATABASE_FILENAME', '.tmp/data.db') } } })`,
+		"config/admin.js":    `module.exports = ({ env }) => ({ transfer: { token: { salt: env('TRANSFER_TOKEN_SALT') } } })`,
+		"public/robots.txt":  "x",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	for uid, text := range sitetest.LabComponents(t) {
+		write(t, filepath.Join(dir, "src", "components", strings.ReplaceAll(uid, ".", "/")+".json"), string(text))
+	}
+	path := filepath.Join(dir, ".tmp", "data.db")
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	sitetest.Lab(t, database.Config{Kind: database.SQLite, Path: path})
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "public", "uploads"), 0o755))
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	defer db.Close()
+	for _, statement := range []string{
+		"INSERT INTO strapi_transfer_tokens (id, name, access_key) VALUES (7, 'panel', '" + token.HashAccessKey("tobemodified", accessKey) + "')",
+		"INSERT INTO strapi_transfer_token_permissions (id, action) VALUES (7, 'pull'), (8, 'push')",
+		"INSERT INTO strapi_transfer_token_permissions_token_lnk (transfer_token_permission_id, transfer_token_id) VALUES (7, 7), (8, 7)",
+	} {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	urls, err := db.QueryContext(t.Context(), "SELECT url FROM files UNION ALL SELECT json_extract(f.value, '$.url') FROM files, json_each(files.formats) f")
+	require.NoError(t, err)
+	defer urls.Close()
+	for urls.Next() {
+		var url string
+		require.NoError(t, urls.Scan(&url))
+		write(t, filepath.Join(dir, "public", url), "content of "+url)
+	}
+	require.NoError(t, urls.Err())
+	return dir
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+func TestAProjectIsAnEndpoint(t *testing.T) {
+	t.Parallel()
+	from, to := labProject(t), labProject(t)
+	s := &served{t: t}
+	dir := t.TempDir()
+	tar := filepath.Join(dir, "a.tar.gz")
+	code, _, said := s.command("pull", "--from", from, "--to", tar)
+	require.Equal(t, exitOK, code, said)
+	code, out, said := s.command("diff", "--content", from, tar)
+	require.Equal(t, exitOK, code, out+said)
+
+	// A project as a destination is asked about, and the plan says which database it is.
+	code, _, said = s.command("push", "--from", tar, "--to", to)
+	require.Equal(t, exitRefused, code, said)
+	require.Contains(t, said, "sqlite:"+filepath.Join(to, ".tmp", "data.db"))
+	require.Contains(t, said, "must be restarted")
+	write(t, filepath.Join(to, "public", "uploads", "stray.txt"), "old")
+	code, _, said = s.command("push", "--from", tar, "--to", to, "--yes")
+	require.Equal(t, exitOK, code, said)
+	require.NoFileExists(t, filepath.Join(to, "public", "uploads", "stray.txt"))
+	code, _, said = s.command("push", "--from", from, "--to", "sqlite:"+filepath.Join(from, ".tmp", "data.db"), "--to-schemas", from, "--yes")
+	require.Equal(t, exitUsage, code, said)
+	require.Contains(t, said, "the same database")
+
+	// What Strapi had rounded in the first database is exact in the second, and stays as it is from there on.
+	again := filepath.Join(dir, "b.tar.gz")
+	code, _, said = s.command("pull", "--from", to, "--to", again)
+	require.Equal(t, exitOK, code, said)
+	code, _, said = s.command("push", "--from", again, "--to", from, "--yes", "--verify")
+	require.Equal(t, exitOK, code, said)
+	require.Contains(t, said, "verified")
+
+	// Without its folder a database needs schemas from elsewhere, and its files.
+	schemas := filepath.Join(dir, "schemas.json")
+	code, _, said = s.command("inspect", tar, "--quick", "--schemas", schemas)
+	require.Equal(t, exitOK, code, said)
+	alone := "sqlite:" + filepath.Join(to, ".tmp", "data.db")
+	code, _, said = s.command("inspect", alone)
+	require.NotEqual(t, exitOK, code)
+	require.Contains(t, said, "--schemas")
+	code, out, said = s.command("diff", "--content", "--schemas", schemas, "--uploads", filepath.Join(to, "public", "uploads"), "--timezone", "UTC", alone, again)
+	require.Equal(t, exitOK, code, out+said)
+}
+
+func TestAProjectIsServedWithItsOwnTokens(t *testing.T) {
+	t.Parallel()
+	dir, other := labProject(t), labProject(t)
+	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", dir, "--site", "vault=vault:default")
+	tar := filepath.Join(t.TempDir(), "a.tar.gz")
+	code, _, said := s.command("pull", "--from", s.url, "--from-token", accessKey, "--to", tar)
+	require.Equal(t, exitOK, code, said)
+	code, out, said := s.command("diff", "--content", dir, tar)
+	require.Equal(t, exitOK, code, out+said)
+	code, _, said = s.command("push", "--from", other, "--to", s.url, "--to-token", accessKey, "--yes")
+	require.Equal(t, exitOK, code, said)
+
+	// A token of the project is for the project, ours are for all sites.
+	vault := strings.Replace(s.url, "/admin", "/vault/admin", 1)
+	code, _, said = s.command("push", "--from", tar, "--to", vault, "--to-token", accessKey, "--yes")
+	require.Equal(t, exitAuth, code, said)
+	code, _, said = s.command("pull", "--from", s.url, "--from-token", s.token, "--to", filepath.Join(t.TempDir(), "b.tar"))
+	require.Equal(t, exitOK, code, said)
+	code, _, _ = s.command("pull", "--from", s.url, "--from-token", accessKey+"0", "--to", filepath.Join(t.TempDir(), "c.tar"))
+	require.Equal(t, exitAuth, code)
+
+	// Its use is written down, and its end is seen.
+	db, err := sql.Open("sqlite", filepath.Join(dir, ".tmp", "data.db"))
+	require.NoError(t, err)
+	defer db.Close()
+	var used int64
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT last_used_at FROM strapi_transfer_tokens WHERE id = 7").Scan(&used))
+	require.Positive(t, used)
+	_, err = db.ExecContext(t.Context(), "UPDATE strapi_transfer_tokens SET expires_at = 1000 WHERE id = 7")
+	require.NoError(t, err)
+	code, _, said = s.command("pull", "--from", s.url, "--from-token", accessKey, "--to", filepath.Join(t.TempDir(), "d.tar"))
+	require.Equal(t, exitAuth, code, said)
+	require.NotContains(t, s.err.String()+said, accessKey)
+}

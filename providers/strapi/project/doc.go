@@ -1,0 +1,2 @@
+// Package project finds what a Strapi project says of itself, without running it: its database, its files, its secrets.
+package project
