@@ -32,11 +32,20 @@ func CodeOf(err error) string {
 		err  error
 		code string
 	}{
-		{ErrCancelled, "cancelled"}, {ErrLost, "lost"}, {ErrStopping, "interrupted"},
-		{transfer.ErrOutcomeUnknown, "outcome_unknown"}, {transfer.ErrUsage, "usage"}, {transfer.ErrAuth, "auth"},
-		{transfer.ErrRefused, "refused"}, {transfer.ErrIncompatible, "incompatible"}, {transfer.ErrStalled, "stalled"},
-		{transfer.ErrDamaged, "damaged"}, {transfer.ErrUnwritable, "unwritable"}, {transfer.ErrConnection, "connection"},
-		{ErrTransient, "busy"}, {context.DeadlineExceeded, "timeout"},
+		{ErrCancelled, "cancelled"},
+		{ErrLost, "lost"},
+		{ErrStopping, "interrupted"},
+		{transfer.ErrOutcomeUnknown, "outcome_unknown"},
+		{transfer.ErrUsage, "usage"},
+		{transfer.ErrAuth, "auth"},
+		{transfer.ErrRefused, "refused"},
+		{transfer.ErrIncompatible, "incompatible"},
+		{transfer.ErrStalled, "stalled"},
+		{transfer.ErrDamaged, "damaged"},
+		{transfer.ErrUnwritable, "unwritable"},
+		{transfer.ErrConnection, "connection"},
+		{ErrTransient, "busy"},
+		{context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, c.err) {
 			return c.code

@@ -65,7 +65,9 @@ func (f *Feed) start(ctx context.Context) error {
 		return fmt.Errorf("read the log of jobs: %w", err)
 	}
 	f.mu.Lock()
-	f.end = end
+	if f.end == (Position{}) {
+		f.end = end
+	}
 	f.mu.Unlock()
 	for offset := 0; ; offset += MaxPage {
 		list, _, err := f.store.List(ctx, Query{States: []State{StatePending, StateProcessing}, Limit: MaxPage, Offset: offset})
@@ -166,6 +168,7 @@ func (f *Feed) restart(ctx context.Context) error {
 		s.end(ErrClosed)
 	}
 	clear(f.known)
+	f.end = Position{}
 	f.mu.Unlock()
 	return f.start(ctx)
 }

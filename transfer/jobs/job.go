@@ -99,10 +99,10 @@ type Job struct {
 	From      string `json:"from,omitempty"`      // name of a site, of a snapshot (SITE@ID) or of a remote
 	To        string `json:"to,omitempty"`
 
-	Options  Options `json:"options,omitzero"`
-	Schedule string  `json:"schedule,omitempty"` // id of the schedule that started it
-	RerunOf  ID      `json:"rerunOf,omitempty"`
-	Attempt  int     `json:"attempt"` // of the runs, counted from 1; 0 before the first
+	Options  Settings `json:"options,omitzero"`
+	Schedule string   `json:"schedule,omitempty"` // id of the schedule that started it
+	RerunOf  ID       `json:"rerunOf,omitempty"`
+	Attempt  int      `json:"attempt"` // of the runs, counted from 1; 0 before the first
 
 	Created  time.Time `json:"created"`
 	Started  time.Time `json:"started,omitzero"`
@@ -182,14 +182,16 @@ type Failure struct {
 }
 
 // Clone returns a copy that shares nothing that is changed later.
-func (j Job) Clone() Job {
-	j.Stages, j.Diagnostics = slices.Clone(j.Stages), slices.Clone(j.Diagnostics)
-	return j
+func (j *Job) Clone() Job {
+	c := *j
+	c.Stages, c.Diagnostics = slices.Clone(j.Stages), slices.Clone(j.Diagnostics)
+	return c
 }
 
 // Public is the job as it is told in lists and events: without what is kept apart, and without diagnostics, which are told by
 // themselves.
-func (j Job) Public() Job {
-	j.Report, j.Diagnostics = nil, nil
-	return j
+func (j *Job) Public() Job {
+	c := *j
+	c.Report, c.Diagnostics = nil, nil
+	return c
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
-// Options steer a job that the server runs. The zero value moves everything, strictly, once.
-type Options struct {
+// Settings steer a job that the server runs. The zero value moves everything, strictly, once.
+type Settings struct {
 	Only         []transfer.Group `json:"only,omitempty"`
 	Exclude      []transfer.Group `json:"exclude,omitempty"`
 	OnlyTypes    []string         `json:"onlyContentTypes,omitempty"`
@@ -46,7 +46,7 @@ const (
 )
 
 // Validate reports options that make no sense. Errors wrap [transfer.ErrUsage].
-func (o Options) Validate() error {
+func (o Settings) Validate() error {
 	if err := o.Filter().Validate(); err != nil {
 		return err
 	}
@@ -87,19 +87,19 @@ func (o Options) Validate() error {
 }
 
 // Filter is what of a site is moved.
-func (o Options) Filter() transfer.Filter {
+func (o Settings) Filter() transfer.Filter {
 	return transfer.Filter{Only: o.Only, Exclude: o.Exclude, OnlyTypes: o.OnlyTypes, ExcludeTypes: o.ExcludeTypes}
 }
 
 // Engine are the options as the engine takes them.
-func (o Options) Engine() transfer.Options {
+func (o Settings) Engine() transfer.Options {
 	return transfer.Options{
 		Filter: o.Filter(), Schemas: o.SchemaStrategy, Versions: o.VersionStrategy, Orphans: o.Orphans,
 		AllowSkipped: o.AllowSkipped, DryRun: o.DryRun, Rate: o.MaxRate,
 	}
 }
 
-func (o Options) attempts() int {
+func (o Settings) attempts() int {
 	if o.Attempts == 0 {
 		return DefaultAttempts
 	}
@@ -115,7 +115,7 @@ type Spec struct {
 	TokenID  string
 	Schedule string
 	RerunOf  ID
-	Options  Options
+	Options  Settings
 }
 
 func (s Spec) job(id ID, now time.Time) (Job, error) {
