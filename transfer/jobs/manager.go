@@ -12,14 +12,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/transfer-runner/runner/transfer"
 )
 
 // Outcome is what a job has to show when it has run.
 type Outcome struct {
 	Result *Result
-	Report *transfer.Report
+	Report any // of the engine, or what a session knows; written as JSON
 }
 
 // Runner does what a job is for, and reports to the recorder as it goes. ctx ends when the job is cancelled, with a cause. An error may

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -158,14 +159,30 @@ func (m *Manager) finish(r *Recorder) {
 	m.mu.Unlock()
 }
 
-// End says what became of a job that [Manager.Begin] wrote down. It returns when that is saved.
+// End says what became of a job that [Manager.Begin] wrote down. It returns when that is saved. Only the first End counts.
 func (r *Recorder) End(outcome Outcome, err error) {
 	if r == nil {
 		return
 	}
+	first := r.settle(func(j *Job) Event {
+		j.report(outcome)
+		return j.end(outcome, err, time.Now())
+	})
+	if !first {
+		return
+	}
 	defer r.m.idle.Done()
-	r.settle(func(j *Job) Event { return j.end(outcome, err, time.Now()) })
 	r.m.finish(r)
+}
+
+// report keeps a report.
+func (j *Job) report(outcome Outcome) {
+	if outcome.Report == nil {
+		return
+	}
+	if text, err := json.Marshal(outcome.Report); err == nil {
+		j.Report = text
+	}
 }
 
 // end makes of the job what an error, or none, makes of it for good.

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -83,11 +82,6 @@ func (m *Manager) run(ctx context.Context, job Job) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	r.settle(func(j *Job) Event {
-		if outcome.Report != nil {
-			if text, bad := json.Marshal(outcome.Report); bad == nil {
-				j.Report = text
-			}
-		}
 		return m.conclude(j, outcome, err)
 	})
 	m.finish(r)
@@ -108,6 +102,7 @@ func (m *Manager) guarded(ctx context.Context, job Job, r *Recorder) (outcome Ou
 // conclude makes of a job what its attempt makes of it: ended, or waiting for another.
 func (m *Manager) conclude(j *Job, outcome Outcome, err error) Event {
 	now := time.Now()
+	j.report(outcome)
 	again := transient(err)
 	if errors.Is(err, ErrStopping) {
 		again = j.Options.Rerun

@@ -31,10 +31,9 @@ type Settings struct {
 
 // Keep says which snapshots of a site a prune leaves. Any that one of the rules keeps stays.
 type Keep struct {
-	Last    int `json:"last,omitempty"`
-	Daily   int `json:"daily,omitempty"`
-	Weekly  int `json:"weekly,omitempty"`
-	Monthly int `json:"monthly,omitempty"`
+	Last   int `json:"last,omitempty"`
+	Daily  int `json:"daily,omitempty"`
+	Weekly int `json:"weekly,omitempty"`
 }
 
 // Limits and defaults of options.
@@ -80,7 +79,7 @@ func (o Settings) Validate() error {
 	if o.AllowSkipped < 0 || o.MaxRate < 0 || o.Attempts < 0 || o.Attempts > MaxAttempts {
 		return fmt.Errorf("%w: allowSkipped and maxRate cannot be negative, attempts is at most %d", transfer.ErrUsage, MaxAttempts)
 	}
-	if k := o.Keep; k != nil && (k.Last < 0 || k.Daily < 0 || k.Weekly < 0 || k.Monthly < 0) {
+	if k := o.Keep; k != nil && (k.Last < 0 || k.Daily < 0 || k.Weekly < 0) {
 		return fmt.Errorf("%w: what to keep cannot be negative", transfer.ErrUsage)
 	}
 	return nil

@@ -43,7 +43,7 @@ type dialect interface {
 func migrations() []string {
 	return []string{
 		`CREATE TABLE transfer_jobs (
-			id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, who TEXT NOT NULL, token_id TEXT NOT NULL, site TEXT NOT NULL,
+			id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, who TEXT NOT NULL, token_id TEXT NOT NULL, site TEXT NOT NULL, direction TEXT NOT NULL,
 			from_site TEXT NOT NULL, to_site TEXT NOT NULL, schedule TEXT NOT NULL, created BIGINT NOT NULL, due BIGINT NOT NULL,
 			revision BIGINT NOT NULL, seq BIGINT NOT NULL, owner TEXT NOT NULL, fence BIGINT NOT NULL, beat BIGINT NOT NULL,
 			cancelling BIGINT NOT NULL, doc TEXT NOT NULL, diagnostics TEXT NOT NULL, report TEXT NOT NULL);

@@ -76,10 +76,10 @@ func (d *DB) insert(ctx context.Context, tx *sql.Tx, j Job, events []Event) (Cha
 	if err != nil {
 		return Change{}, err
 	}
-	_, err = tx.ExecContext(ctx, d.dialect.bind(`INSERT INTO transfer_jobs (id, kind, state, who, token_id, site, from_site, to_site, schedule,
+	_, err = tx.ExecContext(ctx, d.dialect.bind(`INSERT INTO transfer_jobs (id, kind, state, who, token_id, site, direction, from_site, to_site, schedule,
 		created, due, revision, seq, owner, fence, beat, cancelling, doc, diagnostics, report)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`),
-		j.ID, j.Kind, j.State, j.Who, j.TokenID, j.Site, SiteOf(j.From), SiteOf(j.To), j.Schedule,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`),
+		j.ID, j.Kind, j.State, j.Who, j.TokenID, j.Site, j.Direction, SiteOf(j.From), SiteOf(j.To), j.Schedule,
 		j.Created.UnixMicro(), j.Due.UnixMicro(), j.Revision, j.Seq, j.Lease.Owner, j.Lease.Fence, j.Lease.Beat, doc, diagnostics, report)
 	return change, err
 }

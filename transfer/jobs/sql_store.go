@@ -139,6 +139,9 @@ func (q Query) where() (string, []any) {
 	if len(q.Kinds) > 0 {
 		add(oneOf("kind", q.Kinds), anys(q.Kinds)...)
 	}
+	if q.Direction != "" {
+		add("direction = ?", q.Direction)
+	}
 	if q.Name != "" {
 		add("site = ? OR from_site = ? OR to_site = ?", q.Name, q.Name, q.Name)
 	}
@@ -160,7 +163,10 @@ func (q Query) where() (string, []any) {
 	if !q.Since.IsZero() {
 		add("created >= ?", q.Since.UnixMicro())
 	}
-	if v := q.Visible; v != nil {
+	if v := q.Visible; v != nil && v.Only != "" {
+		add("id = ?", string(v.Only))
+	}
+	if v := q.Visible; v != nil && !v.Everything {
 		add("token_id <> '' AND token_id = ? OR ? <> '' AND (site = ? OR from_site = ? OR to_site = ?)", v.TokenID, v.Site, v.Site, v.Site, v.Site)
 	}
 	if len(parts) == 0 {

@@ -45,26 +45,33 @@ type Claim struct {
 
 // Query says which jobs to list. Zero values mean any.
 type Query struct {
-	States   []State
-	Kinds    []Kind
-	Name     string // of a site or remote, at either end
-	Schedule string
-	Text     string // part of who, from, to or site
-	Since    time.Time
-	Visible  *Visible
-	Limit    int // default and at most MaxPage
-	Offset   int
+	States    []State
+	Kinds     []Kind
+	Direction string // of sessions: push or pull
+	Name      string // of a site or remote, at either end
+	Schedule  string
+	Text      string // part of who, from, to or site
+	Since     time.Time
+	Visible   *Visible
+	Limit     int // default and at most MaxPage
+	Offset    int
 }
 
 // Visible restricts what is told to what a token may see: jobs that were started with it, and those of its site.
 type Visible struct {
+	Only    ID // no other job, whatever else is set
 	TokenID string
 	Site    string
+
+	Everything bool // but for Only
 }
 
 // Sees reports whether the job may be told. A nil Visible sees all.
 func (v *Visible) Sees(j *Job) bool {
-	return v == nil || v.TokenID != "" && j.TokenID == v.TokenID ||
+	if v != nil && v.Only != "" && v.Only != j.ID {
+		return false
+	}
+	return v == nil || v.Everything || v.TokenID != "" && j.TokenID == v.TokenID ||
 		v.Site != "" && (j.Site == v.Site || SiteOf(j.From) == v.Site || SiteOf(j.To) == v.Site)
 }
 

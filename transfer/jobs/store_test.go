@@ -297,6 +297,8 @@ func TestStoreListsWhatIsAskedFor(t *testing.T) {
 			"since":                  {jobs.Query{Since: begun.Add(90 * time.Second)}, []int{3, 2}, 2},
 			"for a token of a site":  {jobs.Query{Visible: &jobs.Visible{TokenID: "t9", Site: "shop"}}, []int{2, 1}, 2},
 			"for a token's own":      {jobs.Query{Visible: &jobs.Visible{TokenID: "t2", Site: "x"}}, []int{1}, 1},
+			"of sessions that push":  {jobs.Query{Direction: "push"}, nil, 0},
+			"for a token of one job": {jobs.Query{Visible: &jobs.Visible{Only: jobs.ID(names[1]), Everything: true}}, []int{1}, 1},
 			"for nobody":             {jobs.Query{Visible: &jobs.Visible{}}, nil, 0},
 			"several at once":        {jobs.Query{Name: "shop", Kinds: []jobs.Kind{jobs.KindSync}, Text: "t"}, []int{1}, 1},
 		} {
