@@ -136,44 +136,49 @@ func (m *Manager) Begin(ctx context.Context, job Job, cancel context.CancelCause
 	}
 	m.published(ctx, change.Events)
 	r := newRecorder(m, change.Job, cancel)
-	m.start(context.WithoutCancel(ctx), r)
+	m.start(context.WithoutCancel(ctx), r, m.idle.Done)
 	return r, nil
 }
 
-// start makes a recorder known and lets it write.
-func (m *Manager) start(ctx context.Context, r *Recorder) {
+// start makes a recorder known and lets it write until the job has ended. done is called then.
+func (m *Manager) start(ctx context.Context, r *Recorder, done func()) {
 	ctx, r.quit = context.WithCancel(ctx)
 	m.mu.Lock()
 	m.running[r.ID()] = r
 	m.mu.Unlock()
-	go r.run(ctx) // finish waits for it
+	go func() { // r.over tells of its end, and m.idle of that of a session
+		defer done()
+		defer close(r.over)
+		defer func() {
+			r.quit()
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.running, r.ID())
+		}()
+		r.run(ctx)
+	}()
 }
 
-// finish waits until the recorder has saved the last word, or gives up because the job is another's or the server ends. As long as the
-// store is away, it tries.
-func (m *Manager) finish(r *Recorder) {
-	<-r.over
-	r.quit()
-	m.mu.Lock()
-	delete(m.running, r.ID())
-	m.mu.Unlock()
-}
-
-// End says what became of a job that [Manager.Begin] wrote down. It returns when that is saved. Only the first End counts.
+// End says what became of a job that [Manager.Begin] wrote down. It returns when that is saved; if it
+// cannot be now, it will be later. Only the first End counts.
 func (r *Recorder) End(outcome Outcome, err error) {
 	if r == nil {
 		return
 	}
-	first := r.settle(func(j *Job) Event {
+	r.settle(func(j *Job) Event {
 		j.report(outcome)
 		return j.end(outcome, err, time.Now())
 	})
-	if !first {
-		return
+	timer := time.NewTimer(endPatience)
+	defer timer.Stop()
+	select {
+	case <-r.over:
+	case <-timer.C:
 	}
-	defer r.m.idle.Done()
-	r.m.finish(r)
 }
+
+// endPatience is how long a session waits for its end to be saved.
+const endPatience = 2 * time.Second
 
 // report keeps a report.
 func (j *Job) report(outcome Outcome) {

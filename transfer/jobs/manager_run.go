@@ -72,7 +72,7 @@ func (m *Manager) run(ctx context.Context, job Job) {
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := newRecorder(m, job, cancel)
-	m.start(context.WithoutCancel(ctx), r)
+	m.start(context.WithoutCancel(ctx), r, func() {})
 	m.log.InfoContext(ctx, "job began", slog.String(keyJob, string(job.ID)), slog.Int(keyAttempt, job.Attempt))
 	if job.Cancelling {
 		r.askCancel()
@@ -84,7 +84,7 @@ func (m *Manager) run(ctx context.Context, job Job) {
 	r.settle(func(j *Job) Event {
 		return m.conclude(j, outcome, err)
 	})
-	m.finish(r)
+	<-r.over // as long as the store is away, the recorder tries
 	m.log.InfoContext(ctx, "job ended", slog.String(keyJob, string(job.ID)), slog.String(keyState, string(r.Snapshot().State)), slog.Any(keyError, err))
 }
 

@@ -155,12 +155,12 @@ func (r *Recorder) Snapshot() Job {
 	return r.job.Clone()
 }
 
-// settle sets what became of the job; nothing is taken after it. It reports whether this was the first to do so.
-func (r *Recorder) settle(change func(*Job) Event) bool {
+// settle sets what became of the job; nothing is taken after it. Only the first counts.
+func (r *Recorder) settle(change func(*Job) Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
-		return false
+		return
 	}
 	r.ended = true
 	e := change(&r.job)
@@ -170,12 +170,10 @@ func (r *Recorder) settle(change func(*Job) Event) bool {
 	}
 	r.job.HasReport = len(r.job.Report) > 0
 	r.event(e)
-	return true
 }
 
 // run saves and tells until the job is settled, or until ctx ends, when nothing can be saved any more.
 func (r *Recorder) run(ctx context.Context) {
-	defer close(r.over)
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	saved := time.Now()

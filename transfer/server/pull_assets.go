@@ -33,7 +33,7 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 	s.data = protocol.AppendAssetStart(s.data, protocol.AssetStart{
 		ID: id.String(), Filename: a.Filename, Filepath: a.Filepath, Size: max(a.Length, 0), Metadata: a.Metadata,
 	})
-	if err := s.chunks(ctx, id.String(), body); err != nil {
+	if err := s.chunks(ctx, id.String(), a.Filename, body); err != nil {
 		return fmt.Errorf("send file %s: %w", a.Filename, err)
 	}
 	sum := ""
@@ -48,7 +48,7 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 	return s.flush(ctx)
 }
 
-func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
+func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) error {
 	// Clients that do not ask for checksums are, or may be, so old that they take base64 for the file itself.
 	encoding := protocol.ChunkBuffer
 	if s.pull.init.Checksums {
@@ -58,6 +58,8 @@ func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
 	for {
 		n, err := readFull(body, chunk)
 		if n > 0 {
+			s.sent += int64(n)
+			s.observe(transfer.EventStageProgress, name)
 			s.item()
 			s.data = protocol.AppendAssetChunk(s.data, id, encoding, chunk[:n])
 			if s.bytes += n; s.bytes >= protocol.AssetBatchBytes {
