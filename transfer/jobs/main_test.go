@@ -43,10 +43,10 @@ func stores() map[string]func(t *testing.T) func() jobs.Store {
 // each runs a test on every store.
 func each(t *testing.T, test func(t *testing.T, open func() jobs.Store)) {
 	t.Helper()
-	for name, make := range stores() {
+	for name, prepare := range stores() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, make(t))
+			test(t, prepare(t))
 		})
 	}
 }

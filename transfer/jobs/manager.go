@@ -127,7 +127,11 @@ func (m *Manager) Open(ctx context.Context) error { return m.feed.start(ctx) }
 // Run runs jobs until ctx ends. Those that run then get Options.Grace, and are interrupted after it. It returns when none runs any more
 // and the feed is closed.
 func (m *Manager) Run(ctx context.Context) error {
+	defer m.feed.close()
 	if err := m.feed.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was not to run for long
+		}
 		return err
 	}
 	if !m.shared() {
@@ -142,7 +146,6 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	err := group.Wait()
 	m.drain(ctx)
-	m.feed.close()
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
 	"path"
@@ -176,9 +177,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, handle endpoin
 		s.failAPI(w, r, err)
 		return
 	}
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.header)
 	status := a.status
 	if status == 0 {
 		status = http.StatusOK
@@ -228,9 +227,7 @@ func (s *Server) failAPI(w http.ResponseWriter, r *http.Request, err error) {
 	p, known := errors.AsType[problem](err)
 	switch {
 	case known:
-		for name, values := range p.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), p.header)
 		fail(w, p.status, p.name, clipLong(p.Error()))
 	case errors.As(err, &tooLarge):
 		fail(w, http.StatusRequestEntityTooLarge, "PayloadTooLargeError", fmt.Sprintf("the body of a request has at most %d bytes", maxBody))

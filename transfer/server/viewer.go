@@ -168,3 +168,6 @@ func (s *Server) check(spec jobs.Spec) error {
 	}
 	return nil
 }
+
+// ID is the id of the token.
+func (v Viewer) ID() string { return v.Token.ID }

@@ -1,3 +1,0 @@
-package jobs_test
-
-func victim(string) {}
