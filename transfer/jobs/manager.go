@@ -43,6 +43,9 @@ type Options struct {
 	// History is how long jobs that have ended are kept, Replay how long events are. Defaults 90 and 7 days.
 	History, Replay time.Duration
 
+	// Redact takes secrets out of what is written down. nil leaves texts as they are, which no error should need.
+	Redact func(string) string
+
 	Logger *slog.Logger // nil discards
 }
 
@@ -61,6 +64,9 @@ func (o Options) withDefaults() Options {
 	o.Backoff = cmp.Or(max(o.Backoff, 0), 5*time.Second)
 	o.History = cmp.Or(max(o.History, 0), 90*24*time.Hour)
 	o.Replay = cmp.Or(max(o.Replay, 0), 7*24*time.Hour)
+	if o.Redact == nil {
+		o.Redact = func(text string) string { return text }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

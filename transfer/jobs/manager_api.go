@@ -201,7 +201,7 @@ func (j *Job) end(outcome Outcome, err error, now time.Time) Event {
 		j.State, j.Step, j.Progress, j.Error = StateCompleted, StepCompleted, 100, nil
 		return Event{Type: EventCompleted, Time: now}
 	}
-	j.Error = &Failure{Code: CodeOf(err), Message: clipText(err.Error())}
+	j.Error = &Failure{Code: CodeOf(err), Message: err.Error()}
 	switch {
 	case errors.Is(err, ErrCancelled):
 		j.State = StateCancelled

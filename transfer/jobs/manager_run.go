@@ -111,7 +111,7 @@ func (m *Manager) conclude(j *Job, outcome Outcome, err error) Event {
 		return j.end(outcome, err, now)
 	}
 	j.State, j.Server, j.Phase = StatePending, "", ""
-	j.Error = &Failure{Code: CodeOf(err), Message: clipText(err.Error())}
+	j.Error = &Failure{Code: CodeOf(err), Message: err.Error()}
 	j.Due = now
 	if !errors.Is(err, ErrStopping) {
 		j.Due = now.Add(m.delay(j.Attempt))

@@ -97,9 +97,7 @@ func (r *Recorder) Update(change func(*Job)) {
 
 // note keeps a diagnostic, and forgets the oldest when there are too many. r.mu must be held.
 func (r *Recorder) note(d Diagnostic) {
-	if len(d.Message) > maxDiagnostic {
-		d.Message = d.Message[:maxDiagnostic] + "…"
-	}
+	d.Message = clipText(r.m.opts.Redact(d.Message))
 	if len(r.job.Diagnostics) >= maxDiagnostics {
 		r.job.Diagnostics = slices.Clone(r.job.Diagnostics[len(r.job.Diagnostics)-maxDiagnostics+1:])
 	}
@@ -164,6 +162,12 @@ func (r *Recorder) settle(change func(*Job) Event) {
 	}
 	r.ended = true
 	e := change(&r.job)
+	if r.job.Error != nil {
+		r.job.Error.Message = clipText(r.m.opts.Redact(r.job.Error.Message))
+	}
+	if len(r.job.Report) > 0 {
+		r.job.Report = json.RawMessage(r.m.opts.Redact(string(r.job.Report)))
+	}
 	if len(r.job.Report) > maxReport {
 		r.job.Report = nil
 		r.note(Diagnostic{Time: time.Now(), Level: transfer.NoteWarning, Message: "the report was too long to be kept"})

@@ -27,6 +27,7 @@ type JobsConfig struct {
 	// Snapshots and Doctor are what the API can tell beyond jobs; nil is nothing.
 	Snapshots Snapshots
 	Doctor    Doctor
+	Pruner    Pruner // nil: snapshots are not deleted
 
 	Owner   string       // this server's name among several
 	Options jobs.Options // of the manager; Run, Owner, Grace and Logger are set by the server
@@ -51,7 +52,7 @@ type Reverter interface {
 	SourceAt(ctx context.Context, snapshot string) (transfer.Source, error)
 }
 
-// Pruner is a [Snapshots] that can delete.
+// Pruner deletes snapshots.
 type Pruner interface {
 	// Prune deletes the snapshots of a site that no rule keeps, and returns their ids. With dryRun it only tells.
 	Prune(ctx context.Context, site string, keep jobs.Keep, dryRun bool) ([]string, error)

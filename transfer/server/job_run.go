@@ -140,8 +140,8 @@ func countAll(ctx context.Context, src transfer.Source) map[transfer.Stage]trans
 
 // prune deletes the snapshots of a site that are not to be kept.
 func (s *Server) prune(ctx context.Context, job jobs.Job, r *jobs.Recorder) (jobs.Outcome, error) {
-	pruner, ok := s.config.Jobs.Snapshots.(Pruner)
-	if !ok || job.Options.Keep == nil {
+	pruner := s.config.Jobs.Pruner
+	if pruner == nil || job.Options.Keep == nil {
 		return jobs.Outcome{}, fmt.Errorf("%w: this server deletes no snapshots", transfer.ErrUsage)
 	}
 	removed, err := pruner.Prune(ctx, job.Site, *job.Options.Keep, job.Options.DryRun)

@@ -143,7 +143,7 @@ func (s *Server) check(spec jobs.Spec) error {
 		if s.places[spec.Site] == nil {
 			return s.unknown(spec.Site)
 		}
-		if _, ok := s.config.Jobs.Snapshots.(Pruner); !ok {
+		if s.config.Jobs.Pruner == nil {
 			return fmt.Errorf("%w: this server deletes no snapshots", transfer.ErrUsage)
 		}
 		return nil
