@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -72,7 +73,7 @@ func (s *Server) verify(r *http.Request, query url.Values, upgrade bool) (*sessi
 	if transport != transportPolling && transport != transportWebSocket {
 		return nil, codeUnknownTransport, false
 	}
-	if !s.allowed(r, "") {
+	if !s.allowed(r) {
 		return nil, codeForbidden, false
 	}
 	if id := query.Get("sid"); id != "" {
@@ -174,7 +175,7 @@ func (s *session) greeting(upgrades []string) *frame {
 }
 
 // allowed reports whether the page that a request comes from, if it comes from one, may connect.
-func (s *Server) allowed(r *http.Request, _ string) bool {
+func (s *Server) allowed(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return true
@@ -216,7 +217,7 @@ func failText(w http.ResponseWriter, status int, c code, text string) {
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) // whoever asked has gone
+	_, _ = io.WriteString(w, text) //nolint:gosec // plain text, for whoever may have gone
 }

@@ -41,13 +41,19 @@ func (n *Namespace) Use(m Middleware) { n.middleware = append(n.middleware, m) }
 
 // On says what is done for an event. There is one handler for each name; an event without one is ignored. A handler must not wait for
 // an answer of the same client.
-func (n *Namespace) On(event string, handler func(ctx context.Context, socket *Socket, event *Event)) { n.handlers[event] = handler }
+func (n *Namespace) On(event string, handler func(ctx context.Context, socket *Socket, event *Event)) {
+	n.handlers[event] = handler
+}
 
 // OnConnect says what is done when a client has joined.
-func (n *Namespace) OnConnect(f func(ctx context.Context, socket *Socket)) { n.onConnect = append(n.onConnect, f) }
+func (n *Namespace) OnConnect(f func(ctx context.Context, socket *Socket)) {
+	n.onConnect = append(n.onConnect, f)
+}
 
 // OnDisconnect says what is done when a socket that had joined has ended. It still has its rooms then.
-func (n *Namespace) OnDisconnect(f func(socket *Socket, reason Reason)) { n.onDisconnect = append(n.onDisconnect, f) }
+func (n *Namespace) OnDisconnect(f func(socket *Socket, reason Reason)) {
+	n.onDisconnect = append(n.onDisconnect, f)
+}
 
 // Len returns how many clients have joined on this server.
 func (n *Namespace) Len() int {

@@ -19,7 +19,7 @@ func serve(t *testing.T, s *Server) string {
 	t.Helper()
 	web := httptest.NewServer(s)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		require.NoError(t, s.Close(ctx))
 		web.Close()
@@ -182,7 +182,9 @@ func rooms(t *testing.T, n *Namespace, left *departures) {
 			check(s.Emit("answered", answer.Args))
 		}, "question", e.Args[0]))
 	})
-	n.On("who", func(_ context.Context, s *Socket, e *Event) { check(e.Ack(s.ID(), s.Recovered(), append([]string{}, s.Rooms()...))) })
+	n.On("who", func(_ context.Context, s *Socket, e *Event) {
+		check(e.Ack(s.ID(), s.Recovered(), append([]string{}, s.Rooms()...)))
+	})
 	n.On("reason", func(_ context.Context, _ *Socket, e *Event) { check(e.Ack(left.of(text(e, 0)))) })
 	n.On("kick", func(_ context.Context, s *Socket, _ *Event) { s.Disconnect() })
 	n.On("close", func(_ context.Context, s *Socket, _ *Event) { s.Close() })

@@ -77,6 +77,6 @@ const (
 	keyError     = "error"
 	keyNamespace = "namespace"
 	keySession   = "session"
-	keyReason    = "reason"
+	keyWaiting   = "waiting"
 	keyEvent     = "event"
 )

@@ -103,7 +103,8 @@ func (s *session) reply(w http.ResponseWriter, body []byte) error {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if _, err := w.Write(body); err != nil {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if _, err := w.Write(body); err != nil { //nolint:gosec // plain text, which no browser takes for a page
 		return err
 	}
 	return control.Flush()

@@ -22,7 +22,7 @@ type Server struct {
 	ping    *frame
 	buffers sync.Pool // for writing to connections
 	cross   *cors.Cors
-	boot    string // tells offsets of this server from those of others
+	boot    string          // tells offsets of this server from those of others
 	ctx     context.Context //nolint:containedctx // what handlers run in; it ends when the server does
 	cancel  context.CancelFunc
 	attach  func(*session, *Handshake) receiver // what is served over a session: Socket.IO
@@ -66,7 +66,7 @@ func New(options Options) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.goroutines.Add(1) // for Close to take off, so that the count does not reach zero before
 	s.cross = cors.New(cors.Options{
-		AllowOriginRequestFunc: s.allowed, AllowCredentials: true,
+		AllowOriginVaryRequestFunc: func(r *http.Request, _ string) (bool, []string) { return s.allowed(r), nil }, AllowCredentials: true,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost}, AllowedHeaders: []string{"Content-Type", "Authorization"},
 		MaxAge: int((10 * time.Minute).Seconds()),
 	})

@@ -149,9 +149,9 @@ func (s *session) push(frames []*frame) {
 	}
 	if len(s.queue) > 0 && (len(s.queue)+len(frames) > o.MaxQueue || s.queued+size > o.MaxQueueBytes) {
 		s.server.counters.slow.Add(1)
-		s.server.log.Info("socket.io client dropped: it reads too slowly", slog.String(keySession, s.id), slog.Int("waiting", len(s.queue)))
+		s.server.log.Info("socket.io client dropped: it reads too slowly", slog.String(keySession, s.id), slog.Int(keyWaiting, len(s.queue)))
 		s.queue, s.queued = nil, 0
-		s.state = stateClosing                                         // takes no more
+		s.state = stateClosing                                              // takes no more
 		s.server.spawn(func() { s.bye(ReasonTransportError, packetClose) }) // the caller may hold the lock of a namespace
 		return
 	}

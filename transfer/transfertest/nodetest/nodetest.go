@@ -42,7 +42,7 @@ func Run(tb testing.TB, s Script) string {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), s.Timeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, "node", s.Path) //nolint:gosec // a script of the test
+	command := exec.CommandContext(ctx, "node", s.Path)
 	command.Env = append(os.Environ(), "NODE_PATH="+modules)
 	for name, value := range s.Env {
 		command.Env = append(command.Env, name+"="+value)
