@@ -59,6 +59,8 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/api/jobs/{id}/cancel", handle: s.cancelJob},
 		{method: http.MethodPost, path: "/api/jobs/{id}/run-again", handle: s.rerunJob},
 		{method: http.MethodGet, path: "/api/jobs/{id}/report", handle: s.getReport},
+		{method: http.MethodGet, path: "/api/jobs/{id}/stream", open: func(w http.ResponseWriter, r *http.Request) { s.feeds.ServeJob(w, r) }},
+		{method: http.MethodGet, path: "/api/stream", open: func(w http.ResponseWriter, r *http.Request) { s.feeds.ServeStream(w, r) }},
 		{method: http.MethodGet, path: "/api/remotes", handle: s.listRemotes},
 		{method: http.MethodPost, path: "/api/remotes/{name}/doctor", handle: s.examineRemote},
 		{method: http.MethodGet, path: "/api/sites", handle: s.listSites},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/jobs"
+	"github.com/transfer-runner/runner/transfer/server/socketio"
 )
 
 // JobStore keeps jobs. *[jobs.DB] and *[jobs.Postgres] are such.
@@ -28,6 +29,9 @@ type JobsConfig struct {
 	Snapshots Snapshots
 	Doctor    Doctor
 	Pruner    Pruner // nil: snapshots are not deleted
+
+	// Broadcasts carries what Socket.IO servers tell all clients to the other servers; nil is for a server on its own.
+	Broadcasts socketio.Adapter
 
 	Owner   string       // this server's name among several
 	Options jobs.Options // of the manager; Run, Owner, Grace and Logger are set by the server

@@ -47,6 +47,9 @@ func (s *Server) Handler() http.Handler {
 
 // beyond answers what is about jobs.
 func (s *Server) beyond(w http.ResponseWriter, r *http.Request) {
+	if s.feed(w, r) {
+		return
+	}
 	switch path := r.URL.Path; {
 	case s.api != nil && (path == apiPath || strings.HasPrefix(path, apiPath+"/")):
 		s.api.ServeHTTP(w, r)

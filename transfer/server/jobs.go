@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/transfer-runner/runner/transfer/jobs"
 )
@@ -25,6 +27,9 @@ func (s *Server) prepareJobs() error {
 	}
 	s.metrics.watchFeed(s.jobs.Feed())
 	s.api = s.newAPI()
+	if err := s.prepareFeeds(); err != nil {
+		return err
+	}
 	if c.Dashboard != nil {
 		s.pages = c.Dashboard(s)
 	}
@@ -39,7 +44,16 @@ func (s *Server) RunJobs(ctx context.Context) error {
 	if s.jobs == nil {
 		return nil
 	}
-	return s.jobs.Run(ctx)
+	feeding, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group errgroup.Group
+	group.Go(func() error { return s.feeds.Run(feeding) })
+	err := s.jobs.Run(ctx) // whose ends the feeds still tell
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownMargin)
+	defer cancel()
+	err = errors.Join(err, s.feeds.Close(late))
+	stop()
+	return errors.Join(err, group.Wait())
 }
 
 // Secret is a key that the servers which share jobs have in common.

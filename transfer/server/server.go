@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/transfer-runner/runner/transfer/jobs"
+	"github.com/transfer-runner/runner/transfer/server/live"
 )
 
 // Bounds of what a peer that is not known yet may cost.
@@ -36,6 +37,7 @@ type Server struct {
 	polls   polls
 	jobs    *jobs.Manager // nil without
 	api     http.Handler  // nil without jobs
+	feeds   *live.Live    // nil without jobs
 	pages   http.Handler  // nil without a dashboard
 
 	mu       sync.Mutex // guards what follows
