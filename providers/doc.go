@@ -6,4 +6,5 @@
 //	backup.tar[.gz][.enc|.age] an archive
 //	dir:PATH, ./export/        the same content unpacked
 //	vault:SITE[@SNAPSHOT]      a site in the local vault
+//	NAME                       a server that the configuration knows by name: see [Remotes]
 package providers

@@ -25,6 +25,9 @@ type Endpoint struct {
 	// vault, with @ and a snapshot if one is named.
 	Location string
 
+	// Name is the name of a remote from the configuration, "" for what was given itself.
+	Name string
+
 	// Notes tell what was dropped or added while the endpoint was read.
 	Notes []string
 }
