@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/protocol/token"
 	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/providers/vault"
@@ -35,9 +36,14 @@ first start prints a token. Sites other than the default one are at /NAME/admin.
 can be served too, to be pulled from.
 
 What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRANSFER_DATA,
-TRANSFER_TLS_CERT, TRANSFER_TLS_KEY), and then from the configuration file, a JSON object with the
-members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, maxSessions, messageLimit,
-assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
+TRANSFER_TLS_CERT, TRANSFER_TLS_KEY, TRANSFER_DATABASE, TRANSFER_PUBLIC_URL), and then from the
+configuration file, a JSON object with the members listen, data, tlsCert, tlsKey, sites, origins,
+insecureHTTP, maxSessions, messageLimit, assetLimit, window, heartbeatInterval, heartbeatTimeout,
+idleTimeout, grace, database, publicURL, workers, history, remotes (by name: url, tokenFile or tokenEnv,
+caFile, readOnly) and schedules (a list: name, cron, timeZone, and from, to and options, or kind prune,
+site and options.keep).
+
+Every transfer is a job, of which the API below /api tells: see "transfer job".`,
 		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -79,18 +85,14 @@ func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, tokens.Close()) }()
-	sites, err := o.sites(ctx, a, v, providers.New(providers.Config{Logger: a.log, Data: dir}))
+	store, err := o.openJobs(ctx, a, dir)
 	if err != nil {
 		return err
 	}
-	config := o.config()
-	config.Tokens, config.Sites, config.Logger = tokens, make(map[string]runnerserver.Site), a.log
-	for name, s := range sites {
-		config.Sites[name] = s.Site
-	}
-	srv, err := runnerserver.New(config)
+	defer func() { err = errors.Join(err, store.Close()) }()
+	srv, sites, err := o.server(ctx, a, v, tokens, store, dir)
 	if err != nil {
-		return fmt.Errorf("%w: %w", transfer.ErrUsage, err)
+		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
@@ -102,6 +104,28 @@ func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 	err = srv.Serve(ctx, listener, certificate)
 	c.say("stopped")
 	return err
+}
+
+// server makes the server of what is open. It changes nothing but schedules, which follow the configuration file.
+func (o *serveOptions) server(ctx context.Context, a *app, v *vault.Vault, tokens *token.Store, store jobStore, dir string) (*runnerserver.Server, map[string]namedSite, error) {
+	registry := providers.New(providers.Config{Logger: a.log, Data: dir})
+	sites, err := o.servedSites(ctx, a, v, registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	config := o.limitsConfig()
+	config.Tokens, config.Sites, config.Logger = tokens, make(map[string]runnerserver.Site), a.log
+	for name, s := range sites {
+		config.Sites[name] = s.Site
+	}
+	if config.Jobs, err = o.jobsConfig(a, v, store, tokens, config.Sites, registry); err != nil {
+		return nil, nil, err
+	}
+	srv, err := runnerserver.New(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", transfer.ErrUsage, err)
+	}
+	return srv, sites, o.applySchedules(ctx, srv)
 }
 
 // greet says where the server is and, the first time, prints a token.
@@ -121,11 +145,13 @@ func (o *serveOptions) greet(ctx context.Context, a *app, c *console, address ne
 	if err != nil || !unused {
 		return err
 	}
-	t, text, err := tokens.Create(ctx, token.Spec{Name: "first start", Lifetime: firstTokenLifetime})
+	t, text, err := tokens.Create(ctx, token.Spec{
+		Name: "first start", Lifetime: firstTokenLifetime, Permissions: []protocol.Direction{protocol.Push, protocol.Pull, token.Jobs},
+	})
 	if err != nil {
 		return err
 	}
-	c.insist("This is the first start. Here is a token to push and pull with, good until %s and shown only now;\n"+
+	c.insist("This is the first start. Here is a token for everything, good until %s and shown only now;\n"+
 		`"transfer token create" makes others:`, t.Expires.Format(time.DateOnly))
 	_, err = fmt.Fprintln(a.out, text)
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 	runnerserver "github.com/transfer-runner/runner/transfer/server"
 )
 
@@ -22,6 +23,7 @@ type serveOptions struct {
 	dataFlags
 	keyFlags
 	outputOptions
+	jobFlags
 
 	Config       string
 	Listen       string
@@ -52,6 +54,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.limits.IdleTimeout, "idle-timeout", runnerserver.DefaultIdleTimeout, "time without a message after which a connection is closed")
 	f.DurationVar(&o.limits.Grace, "grace", runnerserver.DefaultGrace, "how long a shutdown lets transfers run on")
 	o.keyFlags.addFlags(f)
+	o.jobFlags.addFlags(f)
 	for _, name := range []string{"recipient"} {
 		if flag := f.Lookup(name); flag != nil {
 			flag.Hidden = true
@@ -74,7 +77,7 @@ func (o *serveOptions) LogLevel() slog.Level {
 }
 
 // config are the server's limits. The rest is filled in where it is opened.
-func (o *serveOptions) config() runnerserver.Config {
+func (o *serveOptions) limitsConfig() runnerserver.Config {
 	c := o.limits
 	c.Origins = o.Origins
 	return c
@@ -97,6 +100,12 @@ type serveFile struct {
 	HeartbeatTimeout  duration          `json:"heartbeatTimeout"`
 	IdleTimeout       duration          `json:"idleTimeout"`
 	Grace             duration          `json:"grace"`
+	Database          string            `json:"database"`
+	PublicURL         string            `json:"publicURL"`
+	Workers           int               `json:"workers"`
+	History           duration          `json:"history"`
+	Remotes           map[string]remote `json:"remotes"`
+	Schedules         []jobs.Schedule   `json:"schedules"`
 }
 
 // duration is a time span written as in "30s".
@@ -142,6 +151,8 @@ func (o *serveOptions) load(a *app, flags *pflag.FlagSet) error {
 		{"data", "TRANSFER_DATA", &o.Data, file.Data},
 		{"tls-cert", "TRANSFER_TLS_CERT", &o.TLSCert, file.TLSCert},
 		{"tls-key", "TRANSFER_TLS_KEY", &o.TLSKey, file.TLSKey},
+		{"database", "TRANSFER_DATABASE", &o.Database, file.Database},
+		{"public-url", "TRANSFER_PUBLIC_URL", &o.PublicURL, file.PublicURL},
 	} {
 		if flags.Changed(s.flag) {
 			continue
@@ -178,6 +189,9 @@ func (o *serveOptions) loadRest(file serveFile, flags *pflag.FlagSet) {
 	fill(flags, "heartbeat-timeout", &l.HeartbeatTimeout, time.Duration(file.HeartbeatTimeout))
 	fill(flags, "idle-timeout", &l.IdleTimeout, time.Duration(file.IdleTimeout))
 	fill(flags, "grace", &l.Grace, time.Duration(file.Grace))
+	fill(flags, "workers", &o.Workers, file.Workers)
+	fill(flags, "history", &o.History, span(file.History))
+	o.remotes, o.schedules = file.Remotes, file.Schedules
 }
 
 // fill sets what the file says and no flag does.

@@ -82,7 +82,7 @@ func newTokenCreateCommand(a *app, d *dataFlags) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "", "who or what the token is for")
-	f.StringVar(&o.Permissions, "permissions", "push,pull", "what it permits: push, pull or both")
+	f.StringVar(&o.Permissions, "permissions", "push,pull", "what it permits: push, pull, and jobs, which is everything about jobs")
 	f.DurationVar(&o.Expires, "expires", token.DefaultLifetime, "how long it is good")
 	f.StringVar(&o.Site, "site", "", "the only site that it is for; default: all")
 	f.BoolVar(&o.Once, "once", false, "good for one transfer")

@@ -90,6 +90,7 @@ func badChoice(flag, got, choices string) error {
 // filterFlags say which part of a site is moved.
 type filterFlags struct {
 	Only, Exclude           []string
+	preferred               bool // Only and Exclude are a remote's
 	OnlyTypes, ExcludeTypes []string
 }
 
@@ -125,4 +126,11 @@ func trimmed(list []string) []string {
 		}
 	}
 	return out
+}
+
+// prefer takes over what a remote leaves out by default, if no flag says what is moved.
+func (o *filterFlags) prefer(r remote) {
+	if len(o.Only)+len(o.Exclude) == 0 && len(r.Only)+len(r.Exclude) > 0 {
+		o.Only, o.Exclude, o.preferred = r.Only, r.Exclude, true
+	}
 }

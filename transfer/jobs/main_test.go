@@ -19,7 +19,10 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("TRANSFER_TEST_VICTIM"); dir != "" {
-		victim(dir)
+		if err := victim(dir); err != nil {
+			panic(err)
+		}
+		return
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -78,6 +79,14 @@ func (s Schedule) spec() Spec {
 		Kind: s.Kind, From: s.From, To: s.To, Site: s.Site, Options: s.Options, Schedule: s.ID, TokenID: s.TokenID,
 		Who: "schedule " + s.Name,
 	}
+}
+
+// Same reports whether the schedule says the same as another, beside what it has done so far.
+func (s Schedule) Same(other Schedule) bool {
+	for _, one := range []*Schedule{&s, &other} {
+		one.Created, one.Next, one.Last, one.LastJob = time.Time{}, time.Time{}, time.Time{}, ""
+	}
+	return reflect.DeepEqual(s, other)
 }
 
 // complete checks a new schedule and fills in what it lacks.

@@ -17,8 +17,8 @@ import (
 )
 
 // victim is a server that a test kills while it runs jobs. where is a folder, or the address of a database.
-func victim(where string) {
-	ctx := context.Background()
+func victim(where string) error {
+	ctx := context.Background() //nolint:usetesting // the process is killed, and no test
 	var store jobs.Store
 	var err error
 	if strings.Contains(where, "://") {
@@ -27,8 +27,7 @@ func victim(where string) {
 		store, err = jobs.OpenSQLite(ctx, where)
 	}
 	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+		return err
 	}
 	opts := quick(func(ctx context.Context, _ jobs.Job, r *jobs.Recorder) (jobs.Outcome, error) {
 		stages(r)
@@ -51,8 +50,7 @@ func victim(where string) {
 		}
 	}
 	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+		return err
 	}
 	go func() {
 		for {
@@ -64,14 +62,13 @@ func victim(where string) {
 				}
 			}
 			if err == nil && n == 3 {
-				fmt.Println("ready")
+				_, _ = os.Stdout.WriteString("ready\n")
 				return
 			}
 			<-time.After(20 * time.Millisecond)
 		}
 	}()
-	fmt.Println(m.Run(ctx))
-	os.Exit(1)
+	return m.Run(ctx)
 }
 
 // kill starts a victim, waits until its jobs run, and kills it.

@@ -41,7 +41,7 @@ type planReport struct {
 
 // sync moves content between two endpoints of the configuration.
 func (s *Server) sync(ctx context.Context, job jobs.Job, r *jobs.Recorder) (outcome jobs.Outcome, err error) {
-	if err := s.check(jobs.Spec{Kind: job.Kind, From: job.From, To: job.To}); err != nil { // it may have changed since
+	if err := s.CheckJob(jobs.Spec{Kind: job.Kind, From: job.From, To: job.To}); err != nil { // it may have changed since
 		return outcome, err
 	}
 	from, err := s.find(job.From)

@@ -101,7 +101,7 @@ var errMayNot = errors.New("the token is not for this")
 // MayStart returns why a job cannot be started: its ends are not in the configuration, which wraps [transfer.ErrUsage], or the token is
 // not for them.
 func (v Viewer) MayStart(spec jobs.Spec) error {
-	if err := v.server.check(spec); err != nil {
+	if err := v.server.CheckJob(spec); err != nil {
 		return err
 	}
 	switch {
@@ -128,7 +128,7 @@ func (v Viewer) MayStart(spec jobs.Spec) error {
 
 // MaySchedule returns why a schedule cannot be made. It outlives the token, so that only one with the permission [token.Jobs] may.
 func (v Viewer) MaySchedule(s jobs.Schedule) error {
-	if err := v.server.check(jobs.Spec{Kind: s.Kind, From: s.From, To: s.To, Site: s.Site, Options: s.Options}); err != nil {
+	if err := v.server.CheckJob(jobs.Spec{Kind: s.Kind, From: s.From, To: s.To, Site: s.Site, Options: s.Options}); err != nil {
 		return err
 	}
 	if !v.Administers() {
@@ -137,8 +137,8 @@ func (v Viewer) MaySchedule(s jobs.Schedule) error {
 	return nil
 }
 
-// check reports a job whose ends are not in the configuration, or are not for what they shall do.
-func (s *Server) check(spec jobs.Spec) error {
+// CheckJob reports a job whose ends are not in the configuration, or are not for what they shall do.
+func (s *Server) CheckJob(spec jobs.Spec) error {
 	if spec.Kind == jobs.KindPrune {
 		if s.places[spec.Site] == nil {
 			return s.unknown(spec.Site)
