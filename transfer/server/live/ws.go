@@ -65,6 +65,10 @@ func (l *Live) ServeProgress(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, "ForbiddenError", "Forbidden")
 		return
 	}
+	if offered := websocket.Subprotocols(r); len(offered) > 0 && !slices.Contains(offered, Subprotocol) {
+		refuse(w, http.StatusBadRequest, "ValidationError", "offer the subprotocol "+Subprotocol) // browsers take no WebSocket without one then
+		return
+	}
 	if !l.admit() {
 		w.Header().Set("Retry-After", "5")
 		refuse(w, http.StatusServiceUnavailable, "ServiceUnavailableError", "the server has as many streams as it may: try again in a while")
@@ -121,6 +125,7 @@ type channel struct {
 	rate   *rate.Limiter
 	cancel context.CancelCauseFunc
 
+	asked sync.Mutex // held while a command is carried out
 	write sync.Mutex // held while a message is written
 	said  bool       // goodbye
 }
@@ -164,7 +169,9 @@ func (c *channel) serve(r *http.Request) error {
 	var readers sync.WaitGroup
 	readers.Go(func() { cancel(c.read(ctx, ready)) })
 	err = c.tell(ctx, subscription, ready)
+	c.asked.Lock() // what was asked is answered first
 	c.goodbye(err) // to which the reader hears the answer, and ends
+	c.asked.Unlock()
 	readers.Wait()
 	return err
 }

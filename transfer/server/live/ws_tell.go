@@ -155,6 +155,8 @@ func (c *channel) read(ctx context.Context, ready chan<- struct{}) error {
 
 // cancelJob does what the client asks for, if it may: who it is does not settle that.
 func (c *channel) cancelJob(ctx context.Context, said command) error {
+	c.asked.Lock()
+	defer c.asked.Unlock()
 	if said.JobID == "" && len(c.jobs) == 1 {
 		said.JobID = c.jobs[0]
 	}
@@ -202,6 +204,9 @@ func (l *Live) cancel(ctx context.Context, viewer Viewer, id jobs.ID) (cancelRes
 	_, err = l.config.Cancel(ctx, id)
 	switch {
 	case errors.Is(err, jobs.ErrEnded):
+		if now, getErr := l.config.Get(ctx, id); getErr == nil && now.State == jobs.StateCancelled {
+			return cancelAccepted, nil // it was faster than its own answer
+		}
 		return cancelTooLate, nil
 	case err != nil:
 		return "", err
