@@ -65,7 +65,12 @@ func (m *Manager) Cancel(ctx context.Context, id ID) (Job, error) {
 	switch {
 	case errors.Is(err, ErrEnded), errors.Is(err, ErrNotFound), err != nil && r == nil:
 		return change.Job, err
-	case r != nil && len(change.Events) == 0:
+	case r == nil && change.Job.State == StateProcessing:
+		if r = m.recorder(id); r != nil { // it has been claimed meanwhile
+			r.askCancel()
+		}
+	}
+	if r != nil && len(change.Events) == 0 {
 		return r.Snapshot(), nil
 	}
 	m.published(ctx, change.Events)

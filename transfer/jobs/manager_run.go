@@ -72,6 +72,8 @@ func (m *Manager) run(ctx context.Context, job Job) {
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := newRecorder(m, job, cancel)
+	r.dirty = true // what is saved at once tells of a cancel that came between the claim and now
+	r.nudge()
 	m.start(context.WithoutCancel(ctx), r, func() {})
 	m.log.InfoContext(ctx, "job began", slog.String(keyJob, string(job.ID)), slog.Int(keyAttempt, job.Attempt))
 	if job.Cancelling {
