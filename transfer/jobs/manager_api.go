@@ -63,6 +63,8 @@ func (m *Manager) Cancel(ctx context.Context, id ID) (Job, error) {
 	}
 	change, err := m.store.Cancel(ctx, id, time.Now())
 	switch {
+	case r != nil && errors.Is(err, ErrEnded) && change.Job.State == StateCancelled:
+		return change.Job, nil // by this cancel
 	case errors.Is(err, ErrEnded), errors.Is(err, ErrNotFound), err != nil && r == nil:
 		return change.Job, err
 	case r == nil && change.Job.State == StateProcessing:
