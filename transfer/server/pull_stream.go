@@ -117,6 +117,7 @@ func (s *stream) sendRecord(ctx context.Context, record transfer.Record) error {
 	}
 	s.item()
 	s.data = record.AppendJSON(s.data)
+	s.sent += record.Size()
 	if len(s.data) >= protocol.FrameBytes {
 		return s.flush(ctx)
 	}
@@ -149,7 +150,6 @@ func (s *stream) flush(ctx context.Context) error {
 	}
 	data := s.data
 	if s.stage != transfer.StageAssets {
-		s.sent += int64(len(data))
 		s.observe(transfer.EventStageProgress, "")
 	}
 	s.data, s.bytes = data[:0], 0
