@@ -81,7 +81,7 @@ func rateText(n float64) string {
 func spanText(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Second:
-		return "under a second"
+		return "< 1 s"
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < time.Hour:

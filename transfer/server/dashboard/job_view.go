@@ -23,6 +23,8 @@ type jobView struct {
 	What                  [2]string // from and to
 	Sort                  string
 	Percent               string
+	Whole                 int    // percent
+	By                    string // who, in short
 	Elapsed               time.Duration
 	StageViews            []stageView
 	Types                 []typeView
@@ -70,7 +72,7 @@ type plan struct {
 
 // brief is what the list shows of a job.
 func (d *dashboard) brief(j jobs.Job, now time.Time) jobView {
-	view := jobView{Job: j, Word: stateWord(j.State), Headline: headline(&j), What: ways(&j), Sort: sortOf(&j), Percent: percent(j.Progress)}
+	view := jobView{Job: j, Word: stateWord(j.State), Headline: headline(&j), What: ways(&j), Sort: sortOf(&j), Percent: percent(j.Progress), Whole: int(j.Progress), By: by(j.Who)}
 	if !j.Started.IsZero() {
 		end := j.Finished
 		if end.IsZero() {
@@ -104,7 +106,7 @@ func (d *dashboard) view(v viewer, j jobs.Job) jobView {
 	}
 	view.MayGo = view.MayRerun && j.Options.DryRun && j.State == jobs.StateCompleted
 	view.Typed = remotes[j.To]
-	view.Command, view.OptionLines, view.Log = command(&j), optionLines(&j), j.Diagnostics
+	view.Command, view.OptionLines, view.Log = command(&j), optionLines(&j), history(&j)
 	return view
 }
 
@@ -150,11 +152,21 @@ func sortOf(j *jobs.Job) string {
 	}
 }
 
+// by is the name of the token in what a job tells about who started it.
+func by(who string) string {
+	if _, rest, ok := strings.Cut(who, `token "`); ok {
+		if end := strings.LastIndex(rest, `"`); end > 0 {
+			return rest[:end]
+		}
+	}
+	return who
+}
+
 func percent(p float64) string { return strconv.FormatFloat(min(max(p, 0), 100), 'f', 1, 64) }
 
 // stageViews are the five stages, also those that have not begun, unless the job is not to have any.
 func stageViews(j *jobs.Job) []stageView {
-	if j.Kind == jobs.KindPrune || j.Options.DryRun {
+	if j.Kind == jobs.KindPrune || j.Options.DryRun || j.State.Ended() && len(j.Stages) == 0 {
 		return nil
 	}
 	var out []stageView

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,34 +59,35 @@ func (d *dashboard) liveJob(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return u, err
 		}
-		fresh, ok := since(told, j.Diagnostics)
+		fresh, ok := since(told, view.Log)
 		u.Reset = first || !ok
 		if u.Reset {
-			fresh = j.Diagnostics
+			fresh = view.Log
 		}
 		if len(fresh) > 0 {
 			if u.Lines, err = d.part("job", "lines", fresh); err != nil {
 				return u, err
 			}
 		}
-		told, first = j.Diagnostics, false
+		told, first = view.Log, false
 		u.Said = view.What[0] + ": " + view.Headline
 		u.End = j.State.Ended()
 		return u, nil
 	})
 }
 
-// since returns what of now came after before, of which the oldest may have been forgotten meanwhile. It reports false if nothing is left
-// of before.
+// since returns what of now came after before, of which the oldest may have been forgotten meanwhile. It reports false if now is not
+// before with more at its end.
 func since(before, now []jobs.Diagnostic) ([]jobs.Diagnostic, bool) {
 	if len(before) == 0 {
 		return now, true
 	}
-	last := before[len(before)-1]
-	for i := len(now) - 1; i >= 0; i-- {
-		if now[i] == last {
-			return now[i+1:], true
+	for end := len(now); end > 0; end-- {
+		if now[end-1] != before[len(before)-1] {
+			continue
 		}
+		n := min(end, len(before))
+		return now[end:], slices.Equal(now[end-n:end], before[len(before)-n:])
 	}
 	return nil, false
 }
@@ -111,7 +113,7 @@ func (d *dashboard) downloadLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	attachment(w, "text/plain; charset=utf-8", "log-"+string(j.ID)+".txt")
-	for _, line := range j.Diagnostics {
+	for _, line := range history(&j) {
 		_, _ = fmt.Fprintf(w, "%s %-7s %-13s %s\n", line.Time.UTC().Format(time.RFC3339Nano), line.Level, line.Stage, line.Message) // whoever asked has gone
 	}
 }

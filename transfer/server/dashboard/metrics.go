@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"net/http"
@@ -23,7 +22,6 @@ type figure struct {
 // family is a group of figures of one sort.
 type family struct {
 	Name  string // for people
-	Help  string
 	Lines []line
 }
 
@@ -86,53 +84,70 @@ func (d *dashboard) serverPage() (serverPage, error) {
 		{"Watching now", whole(float64(p.Live.Subscribers)), "browsers and programs that follow jobs"},
 		{"Received", size(sum("transfer_runner_bytes_total", "way", "in")), "by the runner, since the start"},
 		{"Sent", size(sum("transfer_runner_bytes_total", "way", "out")), "by the runner, since the start"},
-		{"Messages", whole(sum("transfer_runner_messages_total", "", "")), "received and answered by the runner"},
+		{"Messages", whole(sum("transfer_runner_messages_total", "", "")), "of the runner"},
+		{"Live messages", whole(sum("transfer_live_sent_total", "", "") + sum("transfer_live_socketio_sent_total", "", "")),
+			whole(sum("transfer_live_socketio_received_total", "", "")) + " received by Socket.IO"},
 		{"Errors", whole(sum("transfer_runner_errors_total", "", "")), whole(sum("transfer_runner_refusals_total", "", "")) + " connections refused"},
 		{"Memory", size(memory()), "of the server, in use"},
 		{"Up", spanText(d.Now().Sub(d.started)), "since it started"},
 	}
 	p.Families = families(all)
-	p.Families = append(p.Families, family{Name: "Live events", Help: "What subscribers of jobs were told.", Lines: []line{
-		{"subscribers", whole(float64(p.Live.Subscribers))},
-		{"events sent", whole(float64(p.Live.Sent))},
-		{"merged, because newer progress took their place", whole(float64(p.Live.Merged))},
-		{"subscribers dropped, because they were too slow", whole(float64(p.Live.Dropped))},
-	}})
 	return p, nil
 }
 
-// families are the server's own metrics with their labels.
+// subsystems are the parts of the server that count, as the names of their metrics begin, the longest first.
+func subsystems() []line {
+	return []line{
+		{"transfer_live_socketio_", "Socket.IO"}, {"transfer_live_", "Server-sent events and WebSockets"}, {"transfer_runner_", "Runner"}, {"transfer_jobs_", "Events of jobs"},
+	}
+}
+
+// families are the server's own metrics, by the part that counts them.
 func families(all []*dto.MetricFamily) []family {
-	var out []family
+	groups := make(map[string]*family)
 	for _, f := range all {
-		name, ours := strings.CutPrefix(f.GetName(), "transfer_")
-		if !ours || f.GetType() == dto.MetricType_HISTOGRAM || f.GetType() == dto.MetricType_SUMMARY || len(f.GetMetric()) == 0 {
+		if f.GetType() == dto.MetricType_HISTOGRAM || f.GetType() == dto.MetricType_SUMMARY {
 			continue
 		}
-		bytes := strings.Contains(name, "bytes")
-		group := family{Name: title(strings.ReplaceAll(strings.TrimSuffix(name, "_total"), "_", " ")), Help: f.GetHelp()}
-		for _, m := range f.GetMetric() {
-			var labels []string
-			for _, l := range m.GetLabel() {
-				labels = append(labels, l.GetValue())
+		for _, part := range subsystems() {
+			if !strings.HasPrefix(f.GetName(), part.Name) {
+				continue
 			}
-			value := whole(valueOf(m))
-			if bytes {
-				value = size(valueOf(m))
+			if groups[part.Name] == nil {
+				groups[part.Name] = &family{Name: part.Value}
 			}
-			group.Lines = append(group.Lines, line{cmp.Or(strings.Join(labels, ", "), "all"), value})
+			groups[part.Name].add(f)
+			break
 		}
-		slices.SortFunc(group.Lines, func(a, b line) int { return strings.Compare(a.Name, b.Name) })
-		out = append(out, group)
 	}
+	var out []family
+	for _, part := range subsystems() {
+		if group := groups[part.Name]; group != nil {
+			out = append(out, *group)
+		}
+	}
+	slices.Reverse(out)
 	return out
 }
 
-func title(text string) string {
-	if text == "" {
-		return ""
+// add adds what one metric counts, each combination of labels on a line.
+func (f *family) add(m *dto.MetricFamily) {
+	name := strings.TrimSuffix(m.GetHelp(), ".")
+	for _, one := range m.GetMetric() {
+		var labels []string
+		for _, l := range one.GetLabel() {
+			labels = append(labels, l.GetValue())
+		}
+		value := whole(valueOf(one))
+		if strings.Contains(m.GetName(), "bytes") {
+			value = size(valueOf(one))
+		}
+		text := name
+		if len(labels) > 0 {
+			text += " (" + strings.Join(labels, ", ") + ")"
+		}
+		f.Lines = append(f.Lines, line{text, value})
 	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func labelOf(m *dto.Metric, name string) string {

@@ -228,7 +228,7 @@ function distance(then) {
 }
 
 function span(seconds) {
-  if (seconds < 1) return "under a second";
+  if (seconds < 1) return "< 1 s";
   if (seconds < minute) return Math.floor(seconds) + " s";
   if (seconds < hour) return Math.floor(seconds / minute) + " min " + Math.floor(seconds % minute) + " s";
   return Math.floor(seconds / hour) + " h " + Math.floor((seconds % hour) / minute) + " min";
@@ -281,12 +281,12 @@ document.addEventListener("click", async (event) => {
       getSelection().selectAllChildren(byId(button.dataset.copy)); // not over plain HTTP: then it can be copied by hand
     }
   }
-  for (const open of document.querySelectorAll("details.ask[open]:not(.open)")) if (!open.contains(event.target)) open.open = false;
+  for (const open of document.querySelectorAll("details.ask[open]")) if (!open.contains(event.target)) open.open = false;
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
-    for (const open of document.querySelectorAll("details.ask[open]:not(.open)")) {
+    for (const open of document.querySelectorAll("details.ask[open]")) {
       open.open = false;
       if (open.contains(document.activeElement)) open.querySelector("summary").focus();
     }
