@@ -78,7 +78,7 @@ func (f startForm) spec() (jobs.Spec, error) {
 	}
 	if f.Rate != "" {
 		mib, err := strconv.ParseFloat(f.Rate, 64)
-		if err != nil || mib < 0.01 || mib > 1<<20 {
+		if err != nil || mib < 0.001 || mib > 1<<20 {
 			return s, fmt.Errorf("%w: the speed is a number of MiB a second", transfer.ErrUsage)
 		}
 		o.MaxRate = int64(mib * (1 << 20))
