@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // retryAfter is when a browser may come back, in milliseconds.
 const retryAfter = "retry: 2000\n\n"
+
+// sendBuffer is how much of a stream the system may hold for a client that does not read, in bytes: without it, megabytes.
+const sendBuffer = 64 << 10
 
 // comment is what a quiet stream carries, against proxies that end those.
 const comment = ":\n\n"
@@ -29,10 +33,10 @@ type stream struct {
 	opened       time.Time
 	queued       atomic.Bool // on the shard's list
 
-	mu      sync.Mutex           // guards what follows; held while events are taken and written, so that they are in order
-	conn    net.Conn             // nil before it begins
-	first   []byte               // to be written before anything else
-	going   map[jobs.ID]struct{} // of jobs, those that have not ended
+	mu      sync.Mutex // guards what follows; held while events are taken and written, so that they are in order
+	conn    net.Conn   // nil before it begins
+	first   []byte     // to be written before anything else
+	going   []jobs.ID  // of jobs, those that have not ended
 	written time.Time
 	busy    bool // a goroutine of its own writes
 	closed  bool
@@ -47,16 +51,13 @@ func (s *stream) wake() {
 
 // prepare works out what is told to begin with.
 func (s *stream) prepare() {
-	if s.jobs != nil {
-		s.going = make(map[jobs.ID]struct{})
-	}
 	var b bytes.Buffer
 	b.WriteString(retryAfter)
 	b.WriteString(comment)
 	for i := range s.subscription.Snapshot {
 		j := &s.subscription.Snapshot[i]
 		if s.jobs != nil && !j.State.Ended() {
-			s.going[j.ID] = struct{}{}
+			s.going = append(s.going, j.ID)
 		}
 		if !s.subscription.Recovered {
 			appendEvent(&b, snapshotOf(j, s.subscription.Position), s.subscription.Position.String())
@@ -113,6 +114,9 @@ func (s *stream) begin(w http.ResponseWriter) {
 	_ = head.Write(&b) // a buffer takes all
 	b.WriteString("\r\n")
 	b.Write(s.first)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // as large as it was, otherwise
+	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		_ = conn.Close() // was broken before
 		s.abandon()
@@ -259,7 +263,7 @@ func (s *stream) gather(cache *encodings) (text []byte, last end) {
 	for _, e := range events {
 		b.Write(cache.of(e))
 		if e.Job != nil && e.Job.State.Ended() && s.jobs != nil {
-			delete(s.going, e.JobID)
+			s.going = slices.DeleteFunc(s.going, func(id jobs.ID) bool { return id == e.JobID })
 		}
 	}
 	s.live.sent.Add(int64(len(events)))

@@ -98,11 +98,20 @@ func (n *Namespace) deliver(t target, data []byte, attachments [][]byte, volatil
 	if keep {
 		m.data = withOffset(data, n.past.offset())
 	}
-	frames := m.frames(attachments, true)
+	_, one := n.sockets[single(t.rooms)]
+	frames := m.frames(attachments, !one)
 	if keep {
 		n.past.remember(t, frames, time.Now())
 	}
 	n.each(t, func(s *Socket) { s.client.session.send(frames...) })
+}
+
+// single is the only one of the rooms, or "" if there are more, or none.
+func single(rooms []string) string {
+	if len(rooms) != 1 {
+		return ""
+	}
+	return rooms[0]
 }
 
 // withOffset adds the offset to a JSON array with at least one element, as its last.

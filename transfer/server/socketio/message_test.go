@@ -29,7 +29,8 @@ func TestDecodeMessage(t *testing.T) {
 		"an acknowledgement":          {`30[]`, message{kind: kindAck, namespace: "/", id: 0, data: []byte(`[]`)}, nil},
 		"a binary event": {
 			`52-/x,3["a",{"_placeholder":true,"num":0}]`,
-			message{kind: kindBinaryEvent, namespace: "/x", id: 3, attachments: 2, data: []byte(`["a",{"_placeholder":true,"num":0}]`)}, nil,
+			message{kind: kindBinaryEvent, namespace: "/x", id: 3, attachments: 2, data: []byte(`["a",{"_placeholder":true,"num":0}]`)},
+			nil,
 		},
 		"nothing":                              {``, message{}, errKind},
 		"a type that there is not":             {`7`, message{}, errKind},
