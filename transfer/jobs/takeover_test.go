@@ -18,7 +18,7 @@ import (
 
 // victim is a server that a test kills while it runs jobs. where is a folder, or the address of a database.
 func victim(where string) error {
-	ctx := context.Background() //nolint:usetesting // the process is killed, and no test
+	ctx := context.Background()
 	var store jobs.Store
 	var err error
 	if strings.Contains(where, "://") {

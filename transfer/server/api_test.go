@@ -359,8 +359,11 @@ func TestATokenSeesAndDoesWhatItIsFor(t *testing.T) {
 		"cancel a job":   {"DELETE", path, nil, map[string]int{"admin": 200, "all": 200, "pull": 403, "copy": 404, "jobs": 200, "ticket of another job": 404}},
 		"list remotes":   {"GET", "/api/remotes", nil, map[string]int{"admin": 200, "all": 403, "pull": 403, "copy": 403, "jobs": 200, "ticket of another job": 403}},
 		"list schedules": {"GET", "/api/schedules", nil, map[string]int{"admin": 200, "all": 403, "jobs": 200, "ticket of another job": 403}},
-		"schedule": {"POST", "/api/schedules", body{"name": "n", "cron": "@yearly", "from": "prod", "to": "copy"},
-			map[string]int{"admin": 201, "all": 403, "pull": 403, "copy": 403, "jobs": 201, "ticket of another job": 403}},
+		"schedule": {
+			"POST", "/api/schedules",
+			body{"name": "n", "cron": "@yearly", "from": "prod", "to": "copy"},
+			map[string]int{"admin": 201, "all": 403, "pull": 403, "copy": 403, "jobs": 201, "ticket of another job": 403},
+		},
 		"copy a site":      {"POST", "/api/jobs", body{"from": "default", "to": "copy"}, map[string]int{"admin": 202, "all": 202, "pull": 403, "copy": 403, "ticket of another job": 403}},
 		"use a remote":     {"POST", "/api/jobs", body{"from": "prod", "to": "copy"}, map[string]int{"admin": 202, "all": 403, "pull": 403, "copy": 403, "jobs": 202}},
 		"write to it":      {"POST", "/api/jobs", body{"from": "copy", "to": "prod"}, map[string]int{"admin": 202, "all": 403, "copy": 403}},

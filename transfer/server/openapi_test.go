@@ -14,16 +14,18 @@ import (
 	"github.com/transfer-runner/runner/transfer/jobs"
 )
 
+type parameter struct {
+	Name string `json:"name"`
+	In   string `json:"in"`
+}
+
 // document is as much of the OpenAPI document as the tests look at.
 type document struct {
 	Paths map[string]map[string]struct {
 		OperationID string                     `json:"operationId"`
 		Responses   map[string]json.RawMessage `json:"responses"`
 		Security    *[]any                     `json:"security"`
-		Parameters  []struct {
-			Name string `json:"name"`
-			In   string `json:"in"`
-		} `json:"parameters"`
+		Parameters  []parameter                `json:"parameters"`
 	} `json:"paths"`
 	Components struct {
 		Schemas map[string]struct {
@@ -52,14 +54,10 @@ func TestTheDocumentNamesTheRoutesAndNoOthers(t *testing.T) {
 			said = append(said, strings.ToUpper(method)+" "+path)
 			require.False(t, ids[o.OperationID], o.OperationID)
 			ids[o.OperationID] = true
-			for _, part := range strings.Split(path, "/") {
+			for part := range strings.SplitSeq(path, "/") {
 				if name, ok := strings.CutPrefix(part, "{"); ok {
-					require.True(t, slices.ContainsFunc(o.Parameters, func(p struct {
-						Name string `json:"name"`
-						In   string `json:"in"`
-					}) bool {
-						return p.In == "path" && p.Name == strings.TrimSuffix(name, "}")
-					}), "%s: parameter %s", path, name)
+					want := parameter{Name: strings.TrimSuffix(name, "}"), In: "path"}
+					require.Contains(t, o.Parameters, want, path)
 				}
 			}
 			if o.Security == nil {
@@ -91,8 +89,8 @@ func TestTheDocumentDescribesWhatIsSent(t *testing.T) {
 			have = append(have, property)
 		}
 		kind := reflect.TypeOf(value)
-		for i := range kind.NumField() {
-			tag, options, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+		for field := range kind.Fields() {
+			tag, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if tag == "-" {
 				continue
 			}
