@@ -301,7 +301,9 @@ func TestOnlyATokenForEverythingMakesTokens(t *testing.T) {
 	require.NotContains(t, b.get("/tokens").text, text[:60], "it is shown once")
 
 	for _, form := range []url.Values{
-		{"name": {"x"}, "days": {"3"}}, {"name": {""}, "pull": {"1"}, "days": {"3"}}, {"name": {"x"}, "pull": {"1"}, "days": {"0"}},
+		{"name": {"x"}, "days": {"3"}},
+		{"name": {""}, "pull": {"1"}, "days": {"3"}},
+		{"name": {"x"}, "pull": {"1"}, "days": {"0"}},
 		{"name": {"x"}, "jobs": {"1"}, "site": {"production"}, "days": {"3"}},
 	} {
 		require.Equal(t, http.StatusUnprocessableEntity, b.post("/tokens", form).StatusCode, form)

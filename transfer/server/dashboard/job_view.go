@@ -25,6 +25,7 @@ type jobView struct {
 	Percent               string
 	Whole                 int    // percent
 	By                    string // who, in short
+	Cause                 string // of a failure, unless its state says all
 	Elapsed               time.Duration
 	StageViews            []stageView
 	Types                 []typeView
@@ -79,6 +80,9 @@ func (d *dashboard) brief(j jobs.Job, now time.Time) jobView {
 			end = now
 		}
 		view.Elapsed = end.Sub(j.Started)
+	}
+	if j.Error != nil && j.Error.Code != string(jobs.StateCancelled) {
+		view.Cause = j.Error.Message
 	}
 	return view
 }
@@ -147,6 +151,8 @@ func sortOf(j *jobs.Job) string {
 		return "Client push"
 	case j.Options.DryRun:
 		return "Check"
+	case strings.Contains(j.From, "@"):
+		return "Restore"
 	default:
 		return "Sync"
 	}

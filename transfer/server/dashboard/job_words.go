@@ -43,14 +43,10 @@ func headline(j *jobs.Job) string {
 		}
 		return stepWords(j)
 	case jobs.StateCompleted:
-		switch {
-		case j.Options.DryRun:
+		if j.Options.DryRun {
 			return "Checked: this can be done"
-		case j.Kind == jobs.KindPrune:
-			return "Completed"
-		default:
-			return "Completed"
 		}
+		return "Completed"
 	case jobs.StateFailed:
 		if j.Options.DryRun {
 			return "Checked: this cannot be done"

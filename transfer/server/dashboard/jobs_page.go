@@ -136,11 +136,7 @@ func (d *dashboard) cancelJob(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, err)
 		return
 	}
-	target := "/jobs/" + string(j.ID)
-	if err == nil {
-		target += "?done=cancelled"
-	}
-	http.Redirect(w, r, target, http.StatusSeeOther)
+	http.Redirect(w, r, "/jobs/"+string(j.ID), http.StatusSeeOther)
 }
 
 func (d *dashboard) rerunJob(w http.ResponseWriter, r *http.Request) { d.again(w, r, true) }

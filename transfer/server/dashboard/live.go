@@ -99,10 +99,10 @@ func rest(ctx context.Context, d time.Duration) bool {
 }
 
 // paint makes a picture and sends what is new in it. It reports whether another can follow.
-func (d *dashboard) paint(ctx context.Context, out *painter, make func(context.Context) (update, error)) (bool, error) {
+func (d *dashboard) paint(ctx context.Context, out *painter, picture func(context.Context) (update, error)) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, paintTimeout)
 	defer cancel()
-	u, err := make(ctx)
+	u, err := picture(ctx)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			d.Logger.WarnContext(ctx, "picture not made", slog.Any(keyError, err))

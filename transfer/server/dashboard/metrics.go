@@ -85,11 +85,12 @@ func (d *dashboard) serverPage() (serverPage, error) {
 		{"Received", size(sum("transfer_runner_bytes_total", "way", "in")), "by the runner, since the start"},
 		{"Sent", size(sum("transfer_runner_bytes_total", "way", "out")), "by the runner, since the start"},
 		{"Messages", whole(sum("transfer_runner_messages_total", "", "")), "of the runner"},
-		{"Live messages", whole(sum("transfer_live_sent_total", "", "") + sum("transfer_live_socketio_sent_total", "", "")),
-			whole(sum("transfer_live_socketio_received_total", "", "")) + " received by Socket.IO"},
+		{
+			"Live messages", whole(sum("transfer_live_sent_total", "", "") + sum("transfer_live_socketio_sent_total", "", "")),
+			whole(sum("transfer_live_socketio_received_total", "", "")) + " received by Socket.IO",
+		},
 		{"Errors", whole(sum("transfer_runner_errors_total", "", "")), whole(sum("transfer_runner_refusals_total", "", "")) + " connections refused"},
-		{"Memory", size(memory()), "of the server, in use"},
-		{"Up", spanText(d.Now().Sub(d.started)), "since it started"},
+		{"Up", spanText(d.Now().Sub(d.started)), size(memory()) + " of memory in use"},
 	}
 	p.Families = families(all)
 	return p, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -119,9 +120,7 @@ func TestAFormThatCannotBeIsGivenBack(t *testing.T) {
 		"schemaStrategy":     {"schemas": {"<b>"}},
 	} {
 		form := url.Values{"from": {"production"}, "to": {"shadow"}, "action": {"check"}, "types": {"api::x.x"}}
-		for name, value := range change {
-			form[name] = value
-		}
+		maps.Copy(form, change)
 		res := b.post("/start", form)
 		require.Equal(t, http.StatusUnprocessableEntity, res.StatusCode, said)
 		require.Contains(t, strings.ToLower(html.UnescapeString(between(t, res.text, `role="alert">`, "</p>"))), strings.ToLower(said))
@@ -234,7 +233,7 @@ func TestAStreamEndsWhenItsTokenDoes(t *testing.T) {
 	r := newRig(t)
 	b, tok := r.signedIn(everything())
 	began := time.Now()
-	follow(t, b, "/live/server", func(e event) bool {
+	follow(t, b, "/live/server", func(event) bool {
 		_, err := r.tokens.Revoke(t.Context(), tok.ID)
 		require.NoError(t, err)
 		return false
@@ -249,7 +248,7 @@ func TestAJobIsCancelledAndSaysSo(t *testing.T) {
 	release := r.production.hold(t)
 	defer release()
 	job := idOf(t, b.post("/start", url.Values{"from": {"production"}, "to": {"shadow"}, "action": {"go"}}))
-	require.Equal(t, "/jobs/"+string(job)+"?done=cancelled", b.post("/jobs/"+string(job)+"/cancel", nil).Header.Get("Location"))
+	require.Equal(t, "/jobs/"+string(job), b.post("/jobs/"+string(job)+"/cancel", nil).Header.Get("Location"))
 	require.Equal(t, jobs.StateCancelled, r.ended(job).State)
 	require.Equal(t, "/jobs/"+string(job), b.post("/jobs/"+string(job)+"/cancel", nil).Header.Get("Location"), "twice does no harm")
 	page := b.get("/jobs/" + string(job))
@@ -313,13 +312,8 @@ func TestSchedulesAreMadePausedAndDeleted(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, b.post("/schedules/"+list[0].ID+"/delete", nil).StatusCode)
 	require.Equal(t, http.StatusNotFound, b.post("/schedules/"+list[0].ID+"/delete", nil).StatusCode)
 	for _, change := range []url.Values{{"every": {"never"}}, {"time": {"25:00"}}, {"zone": {"Nowhere"}}, {"to": {"nowhere"}}, {"name": {""}}, {"every": {"cron"}, "cron": {"x"}}} {
-		bad := url.Values{}
-		for name, value := range form {
-			bad[name] = value
-		}
-		for name, value := range change {
-			bad[name] = value
-		}
+		bad := maps.Clone(form)
+		maps.Copy(bad, change)
 		res := b.post("/schedules", bad)
 		require.Equal(t, http.StatusUnprocessableEntity, res.StatusCode, change)
 		require.Contains(t, res.text, `role="alert"`)
@@ -331,7 +325,7 @@ func TestTheServerShowsItsFigures(t *testing.T) {
 	r := newRig(t)
 	b, _ := r.signedIn(token.Spec{Name: "reader", Permissions: []protocol.Direction{protocol.Pull}})
 	page := b.get("/server")
-	for _, figure := range []string{"Transfers running", "Watching now", "Received", "Sent", "Errors", "Memory"} {
+	for _, figure := range []string{"Transfers running", "Watching now", "Received", "Sent", "Errors", "Messages", "memory in use"} {
 		page.shows(t, figure)
 	}
 	require.Contains(t, strings.Join(collect(t, b, "/live/server", 1), ""), "Watching now")

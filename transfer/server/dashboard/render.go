@@ -104,8 +104,6 @@ func (d *dashboard) part(page, name string, data any) (string, error) {
 // notice is the sentence for what a form has just done. Only these can be shown: the word is in the address, which anybody can write.
 func notice(word string) string {
 	switch word {
-	case "cancelled":
-		return "The job is being cancelled."
 	case "scheduled":
 		return "The schedule was created."
 	case "paused":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -219,9 +220,7 @@ func (b *browser) do(method, path string, body io.Reader) reply {
 	b.rig.tb.Helper()
 	req, err := http.NewRequestWithContext(b.rig.tb.Context(), method, b.rig.http.URL+path, body)
 	require.NoError(b.rig.tb, err)
-	for name, values := range b.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, b.header)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

@@ -15,6 +15,7 @@ type scheduleView struct {
 
 	What  [2]string
 	Words string
+	Fixed bool // it is in the server's configuration, and comes back from there
 }
 
 type schedulesPage struct {
@@ -35,7 +36,7 @@ func (d *dashboard) schedulesPage(r *http.Request) (schedulesPage, error) {
 	p := schedulesPage{Form: make(map[string]string)}
 	for _, s := range list {
 		p.Schedules = append(p.Schedules, scheduleView{
-			Schedule: s, What: ways(&jobs.Job{Kind: s.Kind, Site: s.Site, From: s.From, To: s.To}), Words: cronWords(s.Cron, s.TimeZone),
+			Schedule: s, What: ways(&jobs.Job{Kind: s.Kind, Site: s.Site, From: s.From, To: s.To}), Words: cronWords(s.Cron, s.TimeZone), Fixed: strings.HasPrefix(s.ID, "config-"),
 		})
 	}
 	from, to := d.ends(v)
@@ -182,7 +183,7 @@ func (d *dashboard) changeSchedule(w http.ResponseWriter, r *http.Request) {
 		d.missing(w, r, "There is no such schedule", "Somebody may have deleted it meanwhile.")
 		return
 	}
-	done := ""
+	var done string
 	switch r.PathValue("action") {
 	case "pause":
 		found.Paused, done = true, "paused"

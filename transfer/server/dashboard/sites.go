@@ -36,17 +36,9 @@ func (d *dashboard) listSites(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	known := make(map[string]bool)
 	for _, e := range d.server.Endpoints() {
 		if e.Kind == server.EndpointSite && v.seesSite(e.Name) {
 			p.Sites = append(p.Sites, siteView{Endpoint: e})
-			known[e.Name] = true
-		}
-	}
-	for _, s := range all { // sites of the vault that are not served are there all the same
-		if !known[s.Site] && v.seesSite(s.Site) {
-			p.Sites = append(p.Sites, siteView{Endpoint: server.Endpoint{Name: s.Site, What: "in the vault, not served"}})
-			known[s.Site] = true
 		}
 	}
 	for i := range p.Sites {
@@ -164,6 +156,10 @@ func (d *dashboard) compare(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		d.refuse(w, r, err)
 		return
+	}
+	words := strings.NewReplacer(" at the source", " before", " at the destination", " after")
+	for i, line := range diff.Content {
+		diff.Content[i] = words.Replace(line)
 	}
 	p := comparePage{Diff: diff}
 	for _, name := range slices.Sorted(maps.Keys(diff.Records)) {

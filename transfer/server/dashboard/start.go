@@ -57,7 +57,7 @@ func readStart(form url.Values) startForm {
 func (f startForm) spec() (jobs.Spec, error) {
 	s := jobs.Spec{Kind: jobs.KindSync, From: f.From, To: f.To}
 	o := &s.Options
-	if n := len(f.Parts); n > 0 && n < len(parted()) {
+	if n := len(f.Parts); n > 0 && n < len(parted())/2 {
 		for _, name := range f.Parts {
 			o.Only = append(o.Only, transfer.Group(name))
 		}
