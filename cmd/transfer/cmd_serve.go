@@ -36,10 +36,11 @@ first start prints a token. Sites other than the default one are at /NAME/admin.
 can be served too, to be pulled from.
 
 What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRANSFER_DATA,
-TRANSFER_TLS_CERT, TRANSFER_TLS_KEY, TRANSFER_DATABASE, TRANSFER_PUBLIC_URL), and then from the
+TRANSFER_TLS_CERT, TRANSFER_TLS_KEY, TRANSFER_DATABASE, TRANSFER_REDIS,
+TRANSFER_PUBLIC_URL), and then from the
 configuration file, a JSON object with the members listen, data, tlsCert, tlsKey, sites, origins,
 insecureHTTP, maxSessions, messageLimit, assetLimit, window, heartbeatInterval, heartbeatTimeout,
-idleTimeout, grace, database, publicURL, workers, history, remotes (by name: url, tokenFile or tokenEnv,
+idleTimeout, grace, database, redis, publicURL, workers, history, remotes (by name: url, tokenFile or tokenEnv,
 caFile, readOnly) and schedules (a list: name, cron, timeZone, and from, to and options, or kind prune,
 site and options.keep).
 

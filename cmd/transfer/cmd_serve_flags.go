@@ -101,6 +101,7 @@ type serveFile struct {
 	IdleTimeout       duration          `json:"idleTimeout"`
 	Grace             duration          `json:"grace"`
 	Database          string            `json:"database"`
+	Redis             string            `json:"redis"`
 	PublicURL         string            `json:"publicURL"`
 	Workers           int               `json:"workers"`
 	History           duration          `json:"history"`
@@ -152,6 +153,7 @@ func (o *serveOptions) load(a *app, flags *pflag.FlagSet) error {
 		{"tls-cert", "TRANSFER_TLS_CERT", &o.TLSCert, file.TLSCert},
 		{"tls-key", "TRANSFER_TLS_KEY", &o.TLSKey, file.TLSKey},
 		{"database", "TRANSFER_DATABASE", &o.Database, file.Database},
+		{"redis", "TRANSFER_REDIS", &o.Redis, file.Redis},
 		{"public-url", "TRANSFER_PUBLIC_URL", &o.PublicURL, file.PublicURL},
 	} {
 		if flags.Changed(s.flag) {

@@ -14,11 +14,13 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/jobs"
 	runnerserver "github.com/transfer-runner/runner/transfer/server"
+	"github.com/transfer-runner/runner/transfer/server/redisbus"
 )
 
 // jobFlags are the flags of serve that are about jobs.
 type jobFlags struct {
 	Database  string
+	Redis     string
 	Remotes   []string // names of the user's remotes
 	PublicURL string
 	Workers   int
@@ -30,6 +32,7 @@ type jobFlags struct {
 
 func (o *jobFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Database, "database", "", "where jobs are kept: postgres://… for several servers (TRANSFER_DATABASE; default: SQLite in the data folder)")
+	f.StringVar(&o.Redis, "redis", "", "redis://…, through which several servers tell their Socket.IO clients what clients broadcast (TRANSFER_REDIS)")
 	f.StringArrayVar(&o.Remotes, "remote", nil, `a remote that jobs may name, as "transfer remote list" shows them (repeatable)`)
 	f.StringVar(&o.PublicURL, "public-url", "", "address that clients reach the server by, such as https://transfer.example.org")
 	f.IntVar(&o.Workers, "workers", 2, "transfers that the server itself runs at a time")
@@ -73,6 +76,12 @@ func (o *jobFlags) jobsConfig(a *app, v *vault.Vault, store jobStore, tokens das
 		Options: jobs.Options{
 			Workers: o.Workers, History: time.Duration(o.History), Redact: func(text string) string { return string(a.secrets.clean([]byte(text))) },
 		},
+	}
+	if o.Redis != "" {
+		a.secrets.add(passwordOf(o.Redis))
+		if c.Broadcasts, err = redisbus.New(o.Redis, redisbus.Options{Logger: a.log}); err != nil {
+			return c, fmt.Errorf("%w: --redis: %w", transfer.ErrUsage, err)
+		}
 	}
 	var doctor remoteDoctor
 	if c.Remotes, doctor, err = o.remoteSites(a, registry); err != nil {

@@ -43,6 +43,9 @@ type Options struct {
 	// History is how long jobs that have ended are kept, Replay how long events are. Defaults 90 and 7 days.
 	History, Replay time.Duration
 
+	// Relay carries progress to and from other servers; nil is for a server on its own, or one that hears enough by its store.
+	Relay Relay
+
 	// Redact takes secrets out of what is written down. nil leaves texts as they are, which no error should need.
 	Redact func(string) string
 
@@ -144,7 +147,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		m.inherit(ctx)
 	}
 	var group errgroup.Group
-	for _, loop := range []func(context.Context){m.claimLoop, m.watchLoop, m.scheduleLoop, m.hearLoop, m.moveLoop, m.forgetLoop} {
+	for _, loop := range []func(context.Context){m.claimLoop, m.watchLoop, m.scheduleLoop, m.hearLoop, m.moveLoop, m.relayLoop, m.forgetLoop} {
 		group.Go(func() error {
 			loop(ctx)
 			return nil

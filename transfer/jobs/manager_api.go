@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/transfer-runner/runner/transfer"
@@ -208,7 +209,7 @@ func (j *Job) end(outcome Outcome, err error, now time.Time) Event {
 		j.State, j.Step, j.Progress, j.Error = StateCompleted, StepCompleted, 100, nil
 		return Event{Type: EventCompleted, Time: now}
 	}
-	j.Error = &Failure{Code: CodeOf(err), Message: err.Error()}
+	j.Error = failureOf(err)
 	switch {
 	case errors.Is(err, ErrCancelled):
 		j.State = StateCancelled
@@ -218,6 +219,14 @@ func (j *Job) end(outcome Outcome, err error, now time.Time) Event {
 		j.State = StateFailed
 	}
 	return Event{Type: EventFailed, Time: now}
+}
+
+// failureOf is what is written down of an error.
+func failureOf(err error) *Failure {
+	if errors.Is(err, ErrCancelled) {
+		err = ErrCancelled // whatever it broke off
+	}
+	return &Failure{Code: CodeOf(err), Message: strings.ReplaceAll(err.Error(), "\n", "; ")}
 }
 
 func clipText(text string) string {

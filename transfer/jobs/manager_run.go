@@ -113,7 +113,7 @@ func (m *Manager) conclude(j *Job, outcome Outcome, err error) Event {
 		return j.end(outcome, err, now)
 	}
 	j.State, j.Server, j.Phase = StatePending, "", ""
-	j.Error = &Failure{Code: CodeOf(err), Message: err.Error()}
+	j.Error = failureOf(err)
 	j.Due = now
 	if !errors.Is(err, ErrStopping) {
 		j.Due = now.Add(m.delay(j.Attempt))

@@ -116,7 +116,7 @@ func orphan(j *Job) []Event {
 		return []Event{j.end(Outcome{Result: j.Result}, cause, now)}
 	}
 	j.State, j.Due, j.Phase, j.Server = StatePending, now, "", ""
-	j.Error = &Failure{Code: CodeOf(cause), Message: cause.Error()}
+	j.Error = failureOf(cause)
 	return []Event{{Type: EventError, Time: now}}
 }
 

@@ -116,7 +116,7 @@ func (s *Stage) take(e transfer.Event) {
 	}
 }
 
-// fraction is how much of the stage is done, 0 when that is not known.
+// fraction is how much of the stage is done.
 func (s *Stage) fraction() float64 {
 	switch {
 	case !s.Finished.IsZero():
@@ -126,9 +126,13 @@ func (s *Stage) fraction() float64 {
 	case s.TotalItems > 0:
 		return min(1, float64(s.Items)/float64(s.TotalItems))
 	default:
-		return 0
+		// Nobody knows how much is to come. What has come moves the bar on all the same, ever less, and never to the end.
+		return 0.9 * float64(s.Items) / (float64(s.Items) + unknownTotal)
 	}
 }
+
+// unknownTotal is the number of items that half of the way is taken for, where the total is not known.
+const unknownTotal = 1000
 
 // pace turns counts into rates that do not jump.
 type pace struct {

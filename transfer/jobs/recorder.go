@@ -234,7 +234,7 @@ func (r *Recorder) done() bool {
 func (r *Recorder) tell(ctx context.Context) {
 	r.mu.Lock()
 	r.pace.update(&r.job, time.Now())
-	if !r.dirty || r.ended || len(r.pending) > 0 || !r.m.feed.watched(r.job.ID) {
+	if !r.dirty || r.ended || len(r.pending) > 0 || r.m.opts.Relay == nil && !r.m.feed.watched(r.job.ID) {
 		r.mu.Unlock()
 		return
 	}
@@ -245,6 +245,7 @@ func (r *Recorder) tell(ctx context.Context) {
 		return
 	}
 	_ = r.m.feed.publish(ctx, events...) // only durable events can fail
+	r.m.relay(ctx, events)
 }
 
 // volatile are the events of progress. r.mu must be held.
