@@ -43,7 +43,8 @@ type guarded interface {
 
 // guard checks the tokens of all connections, each token once.
 type guard struct {
-	log *slog.Logger
+	log     *slog.Logger
+	revoked func(id string) // tells other servers at once
 
 	mu      sync.Mutex // guards what follows
 	viewers map[string]*watched
@@ -54,7 +55,9 @@ type watched struct {
 	members map[guarded]struct{}
 }
 
-func newGuard(log *slog.Logger) *guard { return &guard{log: log, viewers: make(map[string]*watched)} }
+func newGuard(log *slog.Logger, revoked func(id string)) *guard {
+	return &guard{log: log, revoked: revoked, viewers: make(map[string]*watched)}
+}
 
 func (g *guard) add(v Viewer, member guarded) {
 	g.mu.Lock()
@@ -112,6 +115,7 @@ func (g *guard) check(ctx context.Context) {
 		for _, m := range members {
 			m.end(endRevoked)
 		}
+		g.revoked(v.ID())
 	}
 }
 

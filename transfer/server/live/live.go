@@ -115,9 +115,10 @@ func New(config Config) (*Live, error) {
 	}
 	config = config.withDefaults()
 	l := &Live{
-		config: config, log: config.Logger, guard: newGuard(config.Logger), tell: make(chan request), ended: make(chan struct{}),
+		config: config, log: config.Logger, tell: make(chan request), ended: make(chan struct{}),
 	}
 	l.goroutines.Add(1) // for Close to take off
+	l.guard = newGuard(config.Logger, l.banish)
 	l.shards = makeShards(l)
 	l.io = l.makeSocketIO()
 	return l, nil

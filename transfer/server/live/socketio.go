@@ -116,6 +116,13 @@ func (g socketGuard) end(why end) {
 	}
 }
 
+// banish disconnects the Socket.IO clients of a token on all servers. Those would find out themselves, a little later.
+func (l *Live) banish(id string) {
+	if err := l.io.Of("/").To(roomUser + id).Disconnect(); err != nil {
+		l.log.Warn("other servers not told of a token that is not good any more", slog.Any(keyError, err))
+	}
+}
+
 func (l *Live) joined(_ context.Context, s *socketio.Socket) {
 	if p, ok := s.Data().(principal); ok {
 		l.guard.add(p.viewer, socketGuard{socket: s})

@@ -51,7 +51,9 @@ for (const cuts of [0, 2]) {
     if (cuts) {
       assert.ok(logs.ws.recovered.slice(1).every(Boolean), `ws: ${logs.ws.recovered}`);
       assert.ok(logs['io websocket'].recoveries.length > 1);
-      assert.ok(logs['io websocket'].recoveries.slice(1).every(Boolean), `recoveries: ${logs['io websocket'].recoveries}`);
+      // Another server does not know the connection's state: the position brings back what was missed.
+      if (process.env.SERVERS) assert.ok(logs['io websocket'].ack.recovered);
+      else assert.ok(logs['io websocket'].recoveries.slice(1).every(Boolean), `recoveries: ${logs['io websocket'].recoveries}`);
     }
     assert.ok(logs.ws.other.some((m) => m.type === 'item_transferred' && m.jobId === job.jobId));
     const types = logs['io websocket'].envelopes.map((e) => e.type);
@@ -91,7 +93,7 @@ test('a cancel over each channel', async (t) => {
     const asked = Date.now();
     log.socket.send(JSON.stringify({ type: 'cancel', id: 7, jobId: job.jobId }));
     assert.equal(await closed, 1000);
-    assert.ok(Date.now() - asked < 3000);
+    assert.ok(Date.now() - asked < 10000, `${Date.now() - asked} ms`);
     assert.deepEqual(log.other.filter((m) => m.type === 'cancel_ack'), [{ type: 'cancel_ack', id: 7, jobId: job.jobId, result: 'accepted' }]);
     assert.equal(log.told.at(-1).status, 'cancelled');
     log.check({ last: 'failed' });

@@ -9,7 +9,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const cut = () => fetch(process.env.CUT, { method: 'POST' });
 
 async function api(method, path, body, token = process.env.TOKEN) {
-  const response = await fetch(base + path, {
+  const response = await fetch((process.env.API ?? base) + path, {
     method,
     headers: { Authorization: `Bearer ${token}`, ...(body && { 'Content-Type': 'application/json' }) },
     body: body && JSON.stringify(body),
@@ -20,7 +20,10 @@ async function api(method, path, body, token = process.env.TOKEN) {
 async function start(from = 'blog', to = 'copy') {
   const { status, body } = await api('POST', '/api/jobs', { from, to, options: { attempts: 1 } });
   assert.equal(status, 202, JSON.stringify(body));
-  return body.data;
+  const { jobId } = body.data; // followed where the clients are, which may be another server
+  return {
+    ...body.data, sseUrl: `${base}/api/jobs/${jobId}/stream`, websocketUrl: `${base.replace('http', 'ws')}/ws/progress?jobId=${jobId}`,
+  };
 }
 async function ended(id) {
   for (;;) {
