@@ -63,10 +63,12 @@ func signIn(b *browser, token string) {
 	b.open("/sites")
 	b.shows("Sign in to Transfer")
 	b.shoot("login")
-	require.Equal(b.t, "token", eval[string](b, "document.activeElement.id"))
+	const focused = "document.readyState === 'complete' && document.activeElement?.id === 'token'"
+	b.until(focused)
 	b.do(chromedp.KeyEvent("wrong" + kb.Enter))
 	b.ignore(true) // that it was refused is told on the console as well
 	b.shows("not a token of this server")
+	b.until(focused)
 	b.do(chromedp.KeyEvent(token + kb.Enter))
 	b.shows("production")
 	b.ignore(false)
