@@ -242,6 +242,35 @@ func TestASlowStreamIsDroppedAndHarmsNobody(t *testing.T) {
 	require.EqualValues(t, 1, f.live.Stats().Slow)
 }
 
+// With TLS a write cannot stop half-way, so that it is never tried without waiting.
+func TestStreamsOverTLS(t *testing.T) {
+	f, _ := serve(t)
+	web := httptest.NewTLSServer(f.handler())
+	defer web.Close()
+	r := f.begin(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/api/jobs/"+string(r.ID())+"/stream", nil)
+	require.NoError(t, err)
+	response, err := web.Client().Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	lines := bufio.NewScanner(response.Body)
+	var names []string
+	for lines.Scan() {
+		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			names = append(names, name)
+			if len(names) == 1 {
+				r.Observe(transfer.Event{Kind: transfer.EventStageStarted, Time: time.Now(), Stage: transfer.StageEntities})
+			}
+			if len(names) == 2 {
+				go r.End(jobs.Outcome{}, nil) // the manager waits for it
+			}
+		}
+	}
+	require.NoError(t, lines.Err())
+	require.Equal(t, "completed", names[len(names)-1])
+	require.GreaterOrEqual(t, len(names), 3)
+}
+
 func TestTooManyStreamsAreRefused(t *testing.T) {
 	_, url := serve(t, func(c *live.Config) { c.MaxStreams = 1 })
 	open(t, url, "/api/stream", false).line()

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"golang.org/x/time/rate"
+
 	"github.com/transfer-runner/runner/transfer/jobs"
 	"github.com/transfer-runner/runner/transfer/server/socketio"
 )
@@ -21,9 +23,19 @@ const (
 	roomOnlyEvent  = "events:event" // wants the envelope only
 )
 
+// maxPayload is the longest message of a client, in bytes: they have little to say, and may say it before they are known.
+const maxPayload = 64 << 10
+
+// requestRate and requestBurst bound what one client may ask for.
+const (
+	requestRate  = 20 // a second
+	requestBurst = 400
+)
+
 // principal is what a socket is known by. A client that comes back has it again, and must be the same.
 type principal struct {
 	viewer Viewer
+	rate   *rate.Limiter
 }
 
 // makeSocketIO sets up the Socket.IO server.
@@ -31,7 +43,7 @@ func (l *Live) makeSocketIO() *socketio.Server {
 	c := &l.config
 	server := socketio.New(socketio.Options{
 		PingInterval: c.PingInterval, PingTimeout: c.PingTimeout, WriteTimeout: c.WriteTimeout, MaxSessions: c.MaxStreams,
-		Recovery: c.Recovery, Origins: c.Origins, Adapter: c.Adapter, Logger: c.Logger,
+		Recovery: c.Recovery, Origins: c.Origins, Adapter: c.Adapter, Logger: c.Logger, MaxPayload: maxPayload,
 	})
 	main := server.Of("/")
 	main.Use(l.authenticate)
@@ -73,7 +85,7 @@ func (l *Live) authenticate(ctx context.Context, s *socketio.Socket) error {
 	if err := l.keepRights(ctx, s, viewer); err != nil {
 		return err
 	}
-	s.SetData(principal{viewer: viewer})
+	s.SetData(principal{viewer: viewer, rate: rate.NewLimiter(requestRate, requestBurst)})
 	s.Join(roomUser + viewer.ID())
 	if viewer.Visible() == nil {
 		s.Join(roomSystem)
@@ -167,12 +179,24 @@ func refused(code, message string) answer {
 // maxRooms is how many jobs one socket may follow.
 const maxRooms = 1000
 
+// asks reads what a client wants of which job. If that makes no sense, or is too much, it has been answered.
+func (l *Live) asks(s *socketio.Socket, e *socketio.Event) (p principal, w wanted, ok bool) {
+	p, ok = s.Data().(principal)
+	switch {
+	case !ok || e.Decode(0, &w) != nil:
+		l.acknowledge(e, refused("bad_request", "give the id of a job, or an object with jobId"))
+		return p, w, false
+	case !p.rate.Allow():
+		l.acknowledge(e, refused("rate_limited", "too many requests: try again in a while"))
+		return p, w, false
+	}
+	return p, w, true
+}
+
 // subscribe tells a client of a job from now on; the pump does it, between two events.
 func (l *Live) subscribe(ctx context.Context, s *socketio.Socket, e *socketio.Event) {
-	var w wanted
-	p, ok := s.Data().(principal)
-	if !ok || e.Decode(0, &w) != nil {
-		l.acknowledge(e, refused("bad_request", "give the id of a job, or an object with jobId"))
+	p, w, ok := l.asks(s, e)
+	if !ok {
 		return
 	}
 	if _, err := jobs.ParseID(string(w.JobID)); err != nil {
@@ -205,9 +229,8 @@ func (l *Live) subscribe(ctx context.Context, s *socketio.Socket, e *socketio.Ev
 }
 
 func (l *Live) unsubscribe(_ context.Context, s *socketio.Socket, e *socketio.Event) {
-	var w wanted
-	if e.Decode(0, &w) != nil {
-		l.acknowledge(e, refused("bad_request", "give the id of a job, or an object with jobId"))
+	_, w, ok := l.asks(s, e)
+	if !ok {
 		return
 	}
 	s.Leave(roomJob + string(w.JobID))
@@ -215,10 +238,8 @@ func (l *Live) unsubscribe(_ context.Context, s *socketio.Socket, e *socketio.Ev
 }
 
 func (l *Live) cancelBySocket(ctx context.Context, s *socketio.Socket, e *socketio.Event) {
-	var w wanted
-	p, ok := s.Data().(principal)
-	if !ok || e.Decode(0, &w) != nil {
-		l.acknowledge(e, refused("bad_request", "give the id of a job, or an object with jobId"))
+	p, w, ok := l.asks(s, e)
+	if !ok {
 		return
 	}
 	result, err := l.cancel(ctx, p.viewer, w.JobID)

@@ -61,6 +61,11 @@ func listedJobs(lists []string) ([]jobs.ID, error) {
 // serveStream answers a request for a stream. All that can go wrong has to before the stream begins: an EventSource gives up then, and
 // only then.
 func (l *Live) serveStream(w http.ResponseWriter, r *http.Request, ids []jobs.ID) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowedError", "Method Not Allowed")
+		return
+	}
 	viewer, err := l.config.AuthenticateRequest(r)
 	if err != nil {
 		refuse(w, http.StatusUnauthorized, "UnauthorizedError", "Missing or invalid credentials")
