@@ -81,16 +81,16 @@ func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	tokens, err := token.Open(ctx, dir, token.Options{Now: a.now})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, tokens.Close()) }()
 	store, err := o.openJobs(ctx, a, dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	tokens, err := openTokens(ctx, a, dir, store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tokens.Close()) }()
 	srv, sites, err := o.server(ctx, a, v, tokens, store, dir)
 	if err != nil {
 		return err

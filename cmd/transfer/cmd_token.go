@@ -12,12 +12,15 @@ import (
 	"github.com/transfer-runner/runner/protocol/token"
 	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 )
 
 // dataFlags say where a server keeps what is its own.
 type dataFlags struct {
 	Data string
 }
+
+const databaseUsage = "where jobs and tokens are kept: postgres://… for several servers (TRANSFER_DATABASE; default: SQLite in the data folder)"
 
 const dataUsage = "folder of the vault, the tokens and their key (TRANSFER_DATA; default: the user's data folder)"
 
@@ -28,13 +31,38 @@ func (d *dataFlags) dir(a *app) (string, error) {
 	return vault.DefaultDir(a.getenv)
 }
 
+// tokenFlags say where tokens are.
+type tokenFlags struct {
+	dataFlags
+	jobFlags
+}
+
+// openTokens opens the tokens of a server: beside its jobs where several servers share them, and in its data folder otherwise.
+func openTokens(ctx context.Context, a *app, dir string, store jobStore) (*token.Store, error) {
+	pg, ok := store.(*jobs.Postgres)
+	if !ok {
+		return token.Open(ctx, dir, token.Options{Now: a.now})
+	}
+	db, bind := pg.SQL()
+	return token.OpenShared(ctx, token.Shared{DB: db, Bind: bind, Secret: pg.Secret()}, token.Options{Now: a.now})
+}
+
 // withTokens calls f with the store of tokens.
-func (a *app) withTokens(ctx context.Context, d *dataFlags, f func(*token.Store) error) (err error) {
-	dir, err := d.dir(a)
-	if err != nil {
+func (a *app) withTokens(ctx context.Context, d *tokenFlags, f func(*token.Store) error) (err error) {
+	if d.Database == "" {
+		d.Database = a.getenv("TRANSFER_DATABASE")
+	}
+	var kept jobStore
+	var dir string
+	if d.Database != "" {
+		if kept, err = d.openJobs(ctx, a, ""); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, kept.Close()) }()
+	} else if dir, err = d.dir(a); err != nil {
 		return err
 	}
-	store, err := token.Open(ctx, dir, token.Options{Now: a.now})
+	store, err := openTokens(ctx, a, dir, kept)
 	if err != nil {
 		return err
 	}
@@ -43,7 +71,7 @@ func (a *app) withTokens(ctx context.Context, d *dataFlags, f func(*token.Store)
 }
 
 func newTokenCommand(a *app) *cobra.Command {
-	d := &dataFlags{}
+	d := &tokenFlags{}
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Make, list and revoke the tokens of our own server",
@@ -57,6 +85,7 @@ its admin panel instead.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&d.Data, "data", "", dataUsage)
+	cmd.PersistentFlags().StringVar(&d.Database, "database", "", databaseUsage)
 	cmd.AddCommand(newTokenCreateCommand(a, d), newTokenListCommand(a, d), newTokenRevokeCommand(a, d), newTokenVerifyCommand(a, d))
 	return cmd
 }
@@ -71,7 +100,7 @@ type tokenCreateOptions struct {
 	JSON        bool
 }
 
-func newTokenCreateCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenCreateCommand(a *app, d *tokenFlags) *cobra.Command {
 	o := &tokenCreateOptions{}
 	cmd := &cobra.Command{
 		Use:     "create --name NAME",
@@ -90,7 +119,7 @@ func newTokenCreateCommand(a *app, d *dataFlags) *cobra.Command {
 	return cmd
 }
 
-func runTokenCreate(ctx context.Context, a *app, d *dataFlags, o *tokenCreateOptions) error {
+func runTokenCreate(ctx context.Context, a *app, d *tokenFlags, o *tokenCreateOptions) error {
 	permissions, err := token.ParsePermissions(o.Permissions)
 	if err != nil {
 		return fmt.Errorf("%w: --permissions: %w", transfer.ErrUsage, err)
@@ -117,7 +146,7 @@ func runTokenCreate(ctx context.Context, a *app, d *dataFlags, o *tokenCreateOpt
 	})
 }
 
-func newTokenListCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenListCommand(a *app, d *tokenFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -170,7 +199,7 @@ func tokenTable(list []token.Token, now time.Time) *table {
 	return t
 }
 
-func newTokenRevokeCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenRevokeCommand(a *app, d *tokenFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke ID|NAME",
 		Short:   "Void a token; sessions that use it end within seconds",
@@ -192,7 +221,7 @@ func newTokenRevokeCommand(a *app, d *dataFlags) *cobra.Command {
 	}
 }
 
-func newTokenVerifyCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenVerifyCommand(a *app, d *tokenFlags) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:     "verify [-]",

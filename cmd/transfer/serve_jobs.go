@@ -31,7 +31,7 @@ type jobFlags struct {
 }
 
 func (o *jobFlags) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.Database, "database", "", "where jobs are kept: postgres://… for several servers (TRANSFER_DATABASE; default: SQLite in the data folder)")
+	f.StringVar(&o.Database, "database", "", databaseUsage)
 	f.StringVar(&o.Redis, "redis", "", "redis://…, through which several servers tell their Socket.IO clients what clients broadcast (TRANSFER_REDIS)")
 	f.StringArrayVar(&o.Remotes, "remote", nil, `a remote that jobs may name, as "transfer remote list" shows them (repeatable)`)
 	f.StringVar(&o.PublicURL, "public-url", "", "address that clients reach the server by, such as https://transfer.example.org")

@@ -115,6 +115,9 @@ func (d *DB) prepareLog(ctx context.Context, tx *sql.Tx) error {
 // Secret is a key that all servers of the database have in common.
 func (d *DB) Secret() []byte { return d.secret }
 
+// SQL is the database, and what its statements must look like, for others who keep things in it.
+func (d *DB) SQL() (db *sql.DB, bind func(query string) string) { return d.db, d.dialect.bind }
+
 // Close closes the database.
 func (d *DB) Close() error { return errors.Join(d.db.Close(), d.dialect.close()) }
 
