@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/transfer-runner/runner/protocol/token"
@@ -71,6 +72,8 @@ type dashboard struct {
 	started time.Time
 	static  map[string]asset // by path
 	pages   pages
+
+	watching *atomic.Int64 // streams that are open
 }
 
 // New returns what makes the dashboard of a server that has jobs.
@@ -78,7 +81,7 @@ func New(config Config) (func(*server.Server) http.Handler, error) {
 	if config.Authority == nil {
 		return nil, errors.New("a dashboard needs an authority")
 	}
-	d := &dashboard{Config: config.withDefaults()}
+	d := &dashboard{Config: config.withDefaults(), watching: &atomic.Int64{}}
 	d.started = d.Now()
 	var err error
 	if d.static, err = loadAssets(); err != nil {

@@ -56,6 +56,8 @@ func (d *dashboard) stream(w http.ResponseWriter, r *http.Request, want jobs.Sub
 		return
 	}
 	defer func() { sub.Close() }()
+	d.watching.Add(1)
+	defer d.watching.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := &painter{w: w, control: http.NewResponseController(w), sent: make(map[string]string)}

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"net/http"
@@ -27,7 +28,6 @@ type family struct {
 
 type serverPage struct {
 	Figures  []figure
-	Live     jobs.FeedStats
 	Families []family
 }
 
@@ -60,7 +60,7 @@ func (d *dashboard) liveServer(w http.ResponseWriter, r *http.Request) {
 
 // serverPage reads the figures.
 func (d *dashboard) serverPage() (serverPage, error) {
-	p := serverPage{Live: d.jobs.Feed().Stats()}
+	p := serverPage{}
 	var all []*dto.MetricFamily
 	var err error
 	if all, err = d.server.Gatherer().Gather(); err != nil {
@@ -81,7 +81,10 @@ func (d *dashboard) serverPage() (serverPage, error) {
 	}
 	p.Figures = []figure{
 		{"Transfers running", whole(sum("transfer_runner_sessions", "", "")), "connections of clients"},
-		{"Watching now", whole(float64(p.Live.Subscribers)), "browsers and programs that follow jobs"},
+		{
+			"Watching now", whole(float64(d.watching.Load()) + sum("transfer_live_streams", "", "") + sum("transfer_live_socketio_sockets", "", "")),
+			"browsers and programs that follow jobs",
+		},
 		{"Received", size(sum("transfer_runner_bytes_total", "way", "in")), "by the runner, since the start"},
 		{"Sent", size(sum("transfer_runner_bytes_total", "way", "out")), "by the runner, since the start"},
 		{"Messages", whole(sum("transfer_runner_messages_total", "", "")), "of the runner"},
@@ -134,6 +137,9 @@ func families(all []*dto.MetricFamily) []family {
 // add adds what one metric counts, each combination of labels on a line.
 func (f *family) add(m *dto.MetricFamily) {
 	name := strings.TrimSuffix(m.GetHelp(), ".")
+	if len(m.GetMetric()) > 0 && len(m.GetMetric()[0].GetLabel()) > 0 {
+		f.Lines = append(f.Lines, line{Name: name}) // stands over what follows
+	}
 	for _, one := range m.GetMetric() {
 		var labels []string
 		for _, l := range one.GetLabel() {
@@ -143,11 +149,7 @@ func (f *family) add(m *dto.MetricFamily) {
 		if strings.Contains(m.GetName(), "bytes") {
 			value = size(valueOf(one))
 		}
-		text := name
-		if len(labels) > 0 {
-			text += " (" + strings.Join(labels, ", ") + ")"
-		}
-		f.Lines = append(f.Lines, line{text, value})
+		f.Lines = append(f.Lines, line{cmp.Or(strings.Join(labels, ", "), name), value})
 	}
 }
 
