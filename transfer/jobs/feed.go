@@ -17,7 +17,8 @@ type Feed struct {
 
 	mu     sync.Mutex // guards what follows
 	end    Position   // of the last durable event that was published
-	known  map[ID]*Job
+	known  map[ID]*Job // that have not ended
+	past   map[ID]*Job // some that have
 	byJob  map[ID]map[*Subscription]struct{}
 	every  map[*Subscription]struct{}
 	closed bool
@@ -53,7 +54,7 @@ const maxReplay = 10_000
 
 func newFeed(store Store) *Feed {
 	return &Feed{
-		store: store, known: make(map[ID]*Job), byJob: make(map[ID]map[*Subscription]struct{}),
+		store: store, known: make(map[ID]*Job), past: make(map[ID]*Job), byJob: make(map[ID]map[*Subscription]struct{}),
 		every: make(map[*Subscription]struct{}),
 	}
 }
@@ -85,23 +86,33 @@ func (f *Feed) start(ctx context.Context) error {
 	}
 }
 
-// learn keeps the newest picture of a job. Those that have ended need none: the store has it.
+// maxPast is how many jobs that have ended are known without asking the store.
+const maxPast = 1000
+
+// learn keeps the newest picture of a job. f.mu must be held.
 func (f *Feed) learn(j *Job) {
 	switch old := f.known[j.ID]; {
 	case old != nil && old.Revision > j.Revision:
 	case j.State.Ended():
 		delete(f.known, j.ID)
+		if len(f.past) >= maxPast {
+			clear(f.past)
+		}
+		f.past[j.ID] = j
 	default:
 		f.known[j.ID] = j
 	}
 }
 
-// Job returns the newest picture of a job that has not ended, as far as this server knows it.
+// Job returns the newest picture of a job, if this server knows it without asking the store.
 func (f *Feed) Job(id ID) (Job, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	j, ok := f.known[id]
-	if !ok {
+	j := f.known[id]
+	if j == nil {
+		j = f.past[id]
+	}
+	if j == nil {
 		return Job{}, false
 	}
 	return *j, true
@@ -168,6 +179,7 @@ func (f *Feed) restart(ctx context.Context) error {
 		s.end(ErrClosed)
 	}
 	clear(f.known)
+	clear(f.past)
 	f.end = Position{}
 	f.mu.Unlock()
 	return f.start(ctx)

@@ -27,6 +27,7 @@ type Recorder struct {
 	pending []Event      // durable ones that are not saved yet
 	told    []Diagnostic // since the last event
 	item    *Item
+	alarms  int // events of errors
 	dirty   bool
 	ended   bool // nothing is taken any more
 	pace    pace
@@ -37,6 +38,7 @@ const (
 	maxDiagnostics = 500
 	maxDiagnostic  = 2 << 10 // bytes of one
 	maxReport      = 4 << 20 // bytes
+	maxAlarms      = 50      // errors that are events of their own; a peer may have any number of them
 	tellEvery      = 250 * time.Millisecond
 )
 
@@ -105,7 +107,8 @@ func (r *Recorder) note(d Diagnostic) {
 	if len(r.told) < maxDiagnostics {
 		r.told = append(r.told, d)
 	}
-	if d.Level == transfer.NoteError {
+	if d.Level == transfer.NoteError && r.alarms < maxAlarms {
+		r.alarms++
 		r.event(Event{Type: EventError, Time: d.Time})
 	}
 }
