@@ -32,7 +32,7 @@ type jobFlags struct {
 
 func (o *jobFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Database, "database", "", databaseUsage)
-	f.StringVar(&o.Redis, "redis", "", "redis://…, through which several servers tell their Socket.IO clients what clients broadcast (TRANSFER_REDIS)")
+	f.StringVar(&o.Redis, "redis", "", "redis://…, through which several servers tell each other of progress and broadcasts (TRANSFER_REDIS)")
 	f.StringArrayVar(&o.Remotes, "remote", nil, `a remote that jobs may name, as "transfer remote list" shows them (repeatable)`)
 	f.StringVar(&o.PublicURL, "public-url", "", "address that clients reach the server by, such as https://transfer.example.org")
 	f.IntVar(&o.Workers, "workers", 2, "transfers that the server itself runs at a time")
@@ -77,11 +77,8 @@ func (o *jobFlags) jobsConfig(a *app, v *vault.Vault, store jobStore, tokens das
 			Workers: o.Workers, History: time.Duration(o.History), Redact: func(text string) string { return string(a.secrets.clean([]byte(text))) },
 		},
 	}
-	if o.Redis != "" {
-		a.secrets.add(passwordOf(o.Redis))
-		if c.Broadcasts, err = redisbus.New(o.Redis, redisbus.Options{Logger: a.log}); err != nil {
-			return c, fmt.Errorf("%w: --redis: %w", transfer.ErrUsage, err)
-		}
+	if err := o.connectRedis(a, &c); err != nil {
+		return c, err
 	}
 	var doctor remoteDoctor
 	if c.Remotes, doctor, err = o.remoteSites(a, registry); err != nil {
@@ -90,6 +87,25 @@ func (o *jobFlags) jobsConfig(a *app, v *vault.Vault, store jobStore, tokens das
 	c.Doctor = doctor
 	c.Dashboard, err = newDashboard(a, tokens, snapshots, doctor)
 	return c, err
+}
+
+// connectRedis makes the two ways by which servers tell each other what is not worth an entry in the log: what clients broadcast, and
+// how far jobs are.
+func (o *jobFlags) connectRedis(a *app, c *runnerserver.JobsConfig) error {
+	if o.Redis == "" {
+		return nil
+	}
+	a.secrets.add(passwordOf(o.Redis))
+	broadcasts, err := redisbus.New(o.Redis, redisbus.Options{Logger: a.log})
+	if err != nil {
+		return fmt.Errorf("%w: --redis: %w", transfer.ErrUsage, err)
+	}
+	progress, err := redisbus.New(o.Redis, redisbus.Options{Stream: "transfer:progress", Logger: a.log})
+	if err != nil {
+		return fmt.Errorf("%w: --redis: %w", transfer.ErrUsage, err)
+	}
+	c.Broadcasts, c.Options.Relay = broadcasts, progress
+	return nil
 }
 
 // remoteSites are the remotes that jobs may name: those of the configuration file, and those of the user's that a flag names.
