@@ -48,7 +48,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	watchToTheEnd(b)
 	surviveACut(b, way)
 	cancelOne(b)
-	checkAndGo(b)
+	checkAndGo(b, s)
 	restoreTheOlder(b, s)
 	examineTheRemote(b)
 	makeASchedule(b)
@@ -117,7 +117,7 @@ func watchToTheEnd(b *browser) {
 	b.shows("Everything is accounted for")
 	b.until("window.mine && document.querySelectorAll('#stages tr.done').length === 5")
 	b.until("document.querySelector('#log').innerText.includes('completed')")
-	require.Contains(b.t, eval[string](b, "document.getElementById('command').innerText"), "transfer job start --from production --to staging")
+	require.Contains(b.t, eval[string](b, "document.getElementById('command').innerText"), "--from production --to staging")
 	b.do(chromedp.SendKeys("#log-search", "nothing has this"))
 	b.until("[...document.querySelectorAll('#log li')].every((line) => line.hidden)")
 }
@@ -165,13 +165,18 @@ func cancelOne(b *browser) {
 }
 
 // checkAndGo has a plan shown for another server, whose name must be written.
-func checkAndGo(b *browser) {
+func checkAndGo(b *browser, s *served) {
 	prepare(b, "production", "partner", "")
 	b.click("button[value=check]")
 	b.shows("Checked: this can be done")
 	b.shows("Plan")
 	b.shows("api::article.article")
 	b.shoot("plan")
+	// What the page says to be the same on a command line is.
+	line := strings.Fields(eval[string](b, "document.getElementById('command').innerText"))
+	require.Equal(b.t, "transfer", line[0])
+	code, out, said := s.command(append(line[1:], "--token", s.token, "--watch")...)
+	require.Equal(b.t, exitOK, code, out+said)
 	b.do(chromedp.SendKeys("#confirm", "partner"), chromedp.Click("#actions button.primary"))
 	b.shows("partner has the new content")
 }

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -8,20 +9,24 @@ import (
 )
 
 // command is the line that does on a command line what the job does; "" where there is none.
-func command(j *jobs.Job) string {
-	switch j.Kind {
-	case jobs.KindSync:
-	case jobs.KindPrune:
-		return pruneCommand(j)
-	case jobs.KindSession:
+func command(j *jobs.Job, server string) string {
+	if j.Kind == jobs.KindSession {
 		return ""
 	}
-	args := []string{"transfer", "job", "start", "--from", j.From, "--to", j.To}
+	args := []string{"transfer", "job", "start"}
 	add := func(flag, value string) {
 		if value != "" {
 			args = append(args, flag, value)
 		}
 	}
+	number := func(flag string, n int64) {
+		if n > 0 {
+			add(flag, strconv.FormatInt(n, 10))
+		}
+	}
+	add("--server", server)
+	add("--from", j.From)
+	add("--to", j.To)
 	o := j.Options
 	add("--only", strings.ReplaceAll(joined(o.Only), ", ", ","))
 	add("--exclude", strings.ReplaceAll(joined(o.Exclude), ", ", ","))
@@ -30,11 +35,17 @@ func command(j *jobs.Job) string {
 	add("--schema-strategy", string(o.SchemaStrategy))
 	add("--version-strategy", string(o.VersionStrategy))
 	add("--orphans", string(o.Orphans))
-	if o.AllowSkipped > 0 {
-		add("--allow-skipped", strconv.FormatInt(o.AllowSkipped, 10))
+	number("--allow-skipped", o.AllowSkipped)
+	number("--max-rate", o.MaxRate)
+	number("--attempts", int64(o.Attempts))
+	add("--prune", j.Site)
+	if k := o.Keep; k != nil {
+		number("--keep-last", int64(k.Last))
+		number("--keep-daily", int64(k.Daily))
+		number("--keep-weekly", int64(k.Weekly))
 	}
-	if o.MaxRate > 0 {
-		add("--max-rate", strconv.FormatInt(o.MaxRate, 10))
+	if o.Rerun {
+		args = append(args, "--rerun")
 	}
 	if o.DryRun {
 		args = append(args, "--dry-run")
@@ -42,19 +53,19 @@ func command(j *jobs.Job) string {
 	return quoted(args)
 }
 
-func pruneCommand(j *jobs.Job) string {
-	args := []string{"transfer", "snapshot", "forget", "--site", j.Site}
-	if k := j.Options.Keep; k != nil {
-		for _, rule := range []struct {
-			flag string
-			n    int
-		}{{"--keep-last", k.Last}, {"--keep-daily", k.Daily}, {"--keep-weekly", k.Weekly}} {
-			if rule.n > 0 {
-				args = append(args, rule.flag, strconv.Itoa(rule.n))
-			}
-		}
+// usual is the server that the command talks to unless told otherwise.
+const usual = "http://127.0.0.1:1400"
+
+// addressOf is where a browser has found the server; "" where the command looks by itself.
+func addressOf(r *http.Request) string {
+	address := "http://" + r.Host
+	if secure(r) {
+		address = "https://" + r.Host
 	}
-	return quoted(args)
+	if address == usual {
+		return ""
+	}
+	return address
 }
 
 // quoted writes arguments so that a shell reads them as they are.

@@ -110,7 +110,7 @@ func (d *dashboard) view(v viewer, j jobs.Job) jobView {
 	}
 	view.MayGo = view.MayRerun && j.Options.DryRun && j.State == jobs.StateCompleted
 	view.Typed = remotes[j.To]
-	view.Command, view.OptionLines, view.Log = command(&j), optionLines(&j), history(&j)
+	view.OptionLines, view.Log = optionLines(&j), history(&j)
 	return view
 }
 

@@ -23,6 +23,7 @@ func (d *dashboard) showJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := d.view(v, j)
+	view.Command = command(&j, addressOf(r))
 	f := frame{Title: strings.Join(trimmed(view.What[:]), " to "), Area: "jobs", Data: view}
 	if !j.State.Ended() {
 		f.Live = "/live/jobs/" + string(j.ID)

@@ -166,7 +166,7 @@ func (d *dashboard) start(w http.ResponseWriter, r *http.Request) {
 		p.Problem = sentence(err)
 	}
 	view := d.brief(jobs.Job{Kind: spec.Kind, From: spec.From, To: spec.To, Options: spec.Options}, d.Now())
-	view.OptionLines, view.Command = optionLines(&view.Job), command(&view.Job)
+	view.OptionLines, view.Command = optionLines(&view.Job), command(&view.Job, addressOf(r))
 	p.Confirm, p.Typed, p.Job = true, d.remote(spec.To), &view
 	d.render(w, r, http.StatusOK, "start", frame{Title: "Start a sync", Area: "start", Data: p})
 }

@@ -68,8 +68,10 @@ func TestTheCommandIsReadByAShellAsItIsMeant(t *testing.T) {
 	j := jobs.Job{Kind: jobs.KindSync, From: "production@1", To: "staging", Options: jobs.Settings{
 		Only: []transfer.Group{"content", "files"}, ExcludeTypes: []string{"api::a.a"}, SchemaStrategy: "ignore", DryRun: true, MaxRate: 5,
 	}}
-	require.Equal(t, "transfer job start --from production@1 --to staging --only content,files --exclude-content-types api::a.a --schema-strategy ignore --max-rate 5 --dry-run", command(&j))
-	require.Empty(t, command(&jobs.Job{Kind: jobs.KindSession}))
+	require.Equal(t, "transfer job start --from production@1 --to staging --only content,files --exclude-content-types api::a.a --schema-strategy ignore --max-rate 5 --dry-run", command(&j, ""))
+	require.Empty(t, command(&jobs.Job{Kind: jobs.KindSession}, ""))
+	prune := jobs.Job{Kind: jobs.KindPrune, Site: "blog", Options: jobs.Settings{Keep: &jobs.Keep{Last: 3, Weekly: 2}}}
+	require.Equal(t, "transfer job start --server https://x --prune blog --keep-last 3 --keep-weekly 2", command(&prune, "https://x"))
 }
 
 func TestEveryStateSaysWhatBecameOfTheDestination(t *testing.T) {
