@@ -15,8 +15,8 @@ type Feed struct {
 
 	advance sync.Mutex // held by the one that reads the log
 
-	mu     sync.Mutex // guards what follows
-	end    Position   // of the last durable event that was published
+	mu     sync.Mutex  // guards what follows
+	end    Position    // of the last durable event that was published
 	known  map[ID]*Job // that have not ended
 	past   map[ID]*Job // some that have
 	byJob  map[ID]map[*Subscription]struct{}

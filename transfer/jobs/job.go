@@ -107,7 +107,7 @@ type Job struct {
 	Created  time.Time `json:"created"`
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
-	Due      time.Time `json:"due,omitzero"` // of a pending job: not before
+	Due      time.Time `json:"due,omitzero"` // of a pending job: not before; zero is at once
 
 	Progress float64 `json:"progress"` // 0 to 100, never going back within an attempt
 	Step     Step    `json:"step"`

@@ -122,7 +122,7 @@ func (m *Manager) Begin(ctx context.Context, job Job, cancel context.CancelCause
 		return nil, err
 	}
 	now := time.Now()
-	job.ID, job.Kind, job.State, job.Created, job.Started, job.Due = id, KindSession, StateProcessing, now, now, now
+	job.ID, job.Kind, job.State, job.Created, job.Started = id, KindSession, StateProcessing, now, now
 	job.Attempt, job.Step, job.Revision, job.Server = 1, StepConnecting, 1, m.opts.Owner
 	job.advance(shareOf(StepConnecting))
 	job.Lease = Lease{Owner: m.opts.Owner, Fence: 1}

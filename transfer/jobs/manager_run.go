@@ -29,7 +29,7 @@ func (m *Manager) claimLoop(ctx context.Context) {
 		case <-ctx.Done():
 			continue
 		}
-		change, err := m.store.Claim(ctx, Claim{Owner: m.opts.Owner, Now: time.Now(), Change: m.begin})
+		change, err := m.store.Claim(ctx, m.nextClaim())
 		if err != nil && ctx.Err() == nil {
 			m.log.WarnContext(ctx, "no job claimed", slog.Any(keyError, err))
 		}
@@ -55,10 +55,19 @@ func (m *Manager) claimLoop(ctx context.Context) {
 	_ = group.Wait() // they report to the store
 }
 
+// maxDelays is how many times Options.Backoff the longest delay is.
+const maxDelays = 64
+
+// nextClaim is the claim of the next job. One that is due in a future that no delay reaches was put there by a clock that has been set.
+func (m *Manager) nextClaim() Claim {
+	now := time.Now()
+	return Claim{Owner: m.opts.Owner, Now: now, Beyond: now.Add(2 * maxDelays * m.opts.Backoff), Change: m.begin}
+}
+
 // begin makes a waiting job one that runs here.
 func (m *Manager) begin(j *Job) []Event {
 	now := time.Now()
-	j.State, j.Attempt, j.Server = StateProcessing, j.Attempt+1, m.opts.Owner
+	j.State, j.Attempt, j.Server, j.Due = StateProcessing, j.Attempt+1, m.opts.Owner, time.Time{}
 	if j.Started.IsZero() {
 		j.Started = now
 	}
@@ -114,7 +123,7 @@ func (m *Manager) conclude(j *Job, outcome Outcome, err error) Event {
 	}
 	j.State, j.Server, j.Phase = StatePending, "", ""
 	j.Error = failureOf(err)
-	j.Due = now
+	j.Due = time.Time{}
 	if !errors.Is(err, ErrStopping) {
 		j.Due = now.Add(m.delay(j.Attempt))
 	}
@@ -124,7 +133,7 @@ func (m *Manager) conclude(j *Job, outcome Outcome, err error) Event {
 // delay is how long is waited after an attempt: longer each time, and never the same for two jobs.
 func (m *Manager) delay(attempt int) time.Duration {
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(m.opts.Backoff), backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(64*m.opts.Backoff), backoff.WithRandomizationFactor(0.2), backoff.WithMaxElapsedTime(0))
+		backoff.WithMaxInterval(maxDelays*m.opts.Backoff), backoff.WithRandomizationFactor(0.2), backoff.WithMaxElapsedTime(0))
 	d := m.opts.Backoff
 	for range attempt {
 		d = b.NextBackOff()

@@ -115,7 +115,7 @@ func orphan(j *Job) []Event {
 	case j.Kind == KindSession, !j.Options.Rerun, j.Attempt >= j.Options.attempts():
 		return []Event{j.end(Outcome{Result: j.Result}, cause, now)}
 	}
-	j.State, j.Due, j.Phase, j.Server = StatePending, now, "", ""
+	j.State, j.Due, j.Phase, j.Server = StatePending, time.Time{}, "", ""
 	j.Error = failureOf(cause)
 	return []Event{{Type: EventError, Time: now}}
 }

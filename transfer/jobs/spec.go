@@ -140,6 +140,6 @@ func (s Spec) job(id ID, now time.Time) (Job, error) {
 	}
 	return Job{
 		ID: id, Kind: s.Kind, State: StatePending, Who: s.Who, TokenID: s.TokenID, Site: s.Site, From: s.From, To: s.To,
-		Options: s.Options, Schedule: s.Schedule, RerunOf: s.RerunOf, Created: now, Due: now, Step: StepCreated, Revision: 1,
+		Options: s.Options, Schedule: s.Schedule, RerunOf: s.RerunOf, Created: now, Step: StepCreated, Revision: 1,
 	}, nil
 }

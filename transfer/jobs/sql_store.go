@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"strings"
 	"time"
 )
@@ -23,9 +24,9 @@ func (d *DB) Claim(ctx context.Context, claim Claim) (change *Change, err error)
 		if err := d.dialect.serialize(ctx, tx); err != nil { // or two would be claimed for one destination
 			return err
 		}
-		query, args := `SELECT `+whole+` FROM transfer_jobs WHERE state = 'pending' AND due <= ? AND (kind <> 'sync' OR NOT EXISTS (
+		query, args := `SELECT `+whole+` FROM transfer_jobs WHERE state = 'pending' AND (due <= ? OR due > ?) AND (kind <> 'sync' OR NOT EXISTS (
 			SELECT 1 FROM transfer_jobs r WHERE r.state = 'processing' AND r.kind = 'sync' AND r.to_site = transfer_jobs.to_site))
-			ORDER BY due, id LIMIT 1`, []any{claim.Now.UnixMicro()}
+			ORDER BY due, id LIMIT 1`, []any{claim.Now.UnixMicro(), beyond(claim)}
 		if s := claim.Seize; s != nil {
 			query, args = `SELECT `+whole+` FROM transfer_jobs WHERE id = ? AND state = 'processing' AND owner = ? AND fence = ? AND beat = ?`,
 				[]any{s.ID, s.Lease.Owner, s.Lease.Fence, s.Lease.Beat}
@@ -48,6 +49,14 @@ func (d *DB) Claim(ctx context.Context, claim Claim) (change *Change, err error)
 		return nil, failed(err, "claim a job")
 	}
 	return change, nil
+}
+
+// beyond is what is due in a future that cannot be meant.
+func beyond(c Claim) int64 {
+	if c.Beyond.IsZero() {
+		return math.MaxInt64
+	}
+	return c.Beyond.UnixMicro()
 }
 
 // Save implements [Store].

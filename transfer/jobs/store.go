@@ -39,6 +39,7 @@ type Change struct {
 type Claim struct {
 	Owner  string
 	Now    time.Time
+	Beyond time.Time          // what is due after it counts as due; zero is never
 	Seize  *Job               // as it was when its owner was last heard of; nil for one that waits
 	Change func(*Job) []Event // makes of the job what it is to be, and says what is to be told of it
 }

@@ -131,6 +131,10 @@ func TestStoreWritesToADestinationOneAtATime(t *testing.T) {
 		_, err = s.Save(t.Context(), done)
 		require.NoError(t, err)
 		require.NotNil(t, claim(t, s, "b"))
+		require.Nil(t, claim(t, s, "b"), "in an hour")
+		far, err := s.Claim(t.Context(), jobs.Claim{Owner: "b", Now: time.Now(), Beyond: time.Now().Add(time.Minute), Change: func(*jobs.Job) []jobs.Event { return nil }})
+		require.NoError(t, err)
+		require.NotNil(t, far, "the clock was set back")
 	})
 }
 
