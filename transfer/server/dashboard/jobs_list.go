@@ -201,7 +201,7 @@ func (d *dashboard) listJobs(w http.ResponseWriter, r *http.Request) {
 
 func (d *dashboard) liveJobs(w http.ResponseWriter, r *http.Request) {
 	v, f := viewerOf(r.Context()), readFilter(r.URL.Query())
-	d.stream(w, r, jobs.Subscribe{Visible: v.Visible()}, func(ctx context.Context) (update, error) {
+	d.stream(w, r, listEvery, jobs.Subscribe{Visible: v.Visible()}, func(ctx context.Context) (update, error) {
 		p, err := d.list(ctx, v, f)
 		if err != nil {
 			return update{}, err

@@ -50,7 +50,7 @@ func (d *dashboard) liveJob(w http.ResponseWriter, r *http.Request) {
 	var told []jobs.Diagnostic
 	first := true
 	want := jobs.Subscribe{Jobs: []jobs.ID{j.ID}, Visible: v.Visible()}
-	d.stream(w, r, want, func(ctx context.Context) (update, error) {
+	d.stream(w, r, jobEvery, want, func(ctx context.Context) (update, error) {
 		j, err := d.jobs.Get(ctx, j.ID)
 		if err != nil {
 			return update{}, err

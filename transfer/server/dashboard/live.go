@@ -14,8 +14,11 @@ import (
 )
 
 const (
-	// paintEvery is the time between two pictures of a page at least.
-	paintEvery = 250 * time.Millisecond
+	// jobEvery and listEvery are the times between two pictures of a page at least. A list costs the database more.
+	jobEvery  = 250 * time.Millisecond
+	listEvery = time.Second
+	// maxStreams is how many pages are drawn at a time.
+	maxStreams = 500
 	// checkEvery is how often a stream looks whether its viewer may still see, and shows that it lives.
 	checkEvery = 5 * time.Second
 	// paintTimeout bounds how long one picture may take to be made, and to be taken.
@@ -46,21 +49,24 @@ func (d *dashboard) update(page string, data any, names ...string) (update, erro
 
 // stream sends a page's pictures for as long as somebody looks: the first at once, then one each time that something happens which the
 // subscription tells, and every few seconds. What has not changed is not sent again.
-func (d *dashboard) stream(w http.ResponseWriter, r *http.Request, want jobs.Subscribe, paint func(context.Context) (update, error)) {
+func (d *dashboard) stream(w http.ResponseWriter, r *http.Request, every time.Duration, want jobs.Subscribe, paint func(context.Context) (update, error)) {
 	ctx := r.Context()
+	defer d.watching.Add(-1)
+	if d.watching.Add(1) > maxStreams {
+		later(w)
+		return
+	}
 	sub, err := d.jobs.Feed().Subscribe(ctx, want)
 	if err != nil {
 		d.Logger.WarnContext(ctx, "no stream", slog.Any(keyError, err))
-		w.Header().Set("Retry-After", "2")
-		w.WriteHeader(http.StatusServiceUnavailable)
+		later(w)
 		return
 	}
 	defer func() { sub.Close() }()
-	d.watching.Add(1)
-	defer d.watching.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := &painter{w: w, control: http.NewResponseController(w), sent: make(map[string]string)}
+	defer out.done()
 	heart := time.NewTicker(checkEvery)
 	defer heart.Stop()
 	for {
@@ -73,7 +79,7 @@ func (d *dashboard) stream(w http.ResponseWriter, r *http.Request, want jobs.Sub
 			sub.Close()
 			sub = fresh
 		}
-		if again, err := d.paint(ctx, out, paint); err != nil || !again || !rest(ctx, paintEvery) {
+		if again, err := d.paint(ctx, out, paint); err != nil || !again || !rest(ctx, every) {
 			return
 		}
 		select {
@@ -86,6 +92,12 @@ func (d *dashboard) stream(w http.ResponseWriter, r *http.Request, want jobs.Sub
 			return
 		}
 	}
+}
+
+// later asks a browser to come again.
+func later(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "2")
+	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
 // rest waits. It reports false when ctx has ended.
@@ -164,8 +176,11 @@ func (p *painter) update(u update) error {
 	return p.send("update", string(text))
 }
 
+// done leaves the connection as it was, for the next request on it.
+func (p *painter) done() { _ = p.control.SetWriteDeadline(time.Time{}) } // without deadlines there was none
+
 func (p *painter) send(event, data string) error {
-	_ = p.control.SetWriteDeadline(time.Now().Add(paintTimeout)) // without one a slow reader is ended by its connection
+	_ = p.control.SetWriteDeadline(time.Now().Add(paintTimeout)) // where there are none, a slow reader is ended by its connection
 	if _, err := fmt.Fprintf(p.w, "event: %s\ndata: %s\n\n", event, data); err != nil {
 		return err
 	}

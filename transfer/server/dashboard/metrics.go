@@ -49,7 +49,7 @@ func (d *dashboard) liveServer(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	d.stream(w, r, jobs.Subscribe{}, func(context.Context) (update, error) {
+	d.stream(w, r, listEvery, jobs.Subscribe{}, func(context.Context) (update, error) {
 		p, err := d.serverPage()
 		if err != nil {
 			return update{}, err

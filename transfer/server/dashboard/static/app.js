@@ -112,6 +112,7 @@ let wait = firstWait;
 let retry = 0;
 let over = false;
 let lost = false;
+let still = false; // somebody has paused the page
 
 function connection(text, kind) {
   const place = byId("connection");
@@ -123,7 +124,7 @@ function connection(text, kind) {
 
 function connect() {
   clearTimeout(retry);
-  if (over || document.hidden || !live) return;
+  if (over || still || document.hidden || !live) return;
   source?.close();
   heard = Date.now();
   const mine = new EventSource(live);
@@ -150,7 +151,7 @@ function connect() {
 async function again() {
   source?.close();
   source = null;
-  if (over || document.hidden) return;
+  if (over || still || document.hidden) return;
   lost = true;
   connection("Reconnecting…", "lost");
   clearTimeout(retry);
@@ -181,6 +182,7 @@ function take(update) {
   if (update.said) byId("said").textContent = update.said;
   if (update.end) {
     over = true;
+    byId("live-pause").hidden = true;
     source.close();
     source = null;
   }
@@ -199,6 +201,17 @@ if (live) {
     } else if (!source) {
       connect();
     }
+  });
+  byId("live-pause").addEventListener("click", (event) => {
+    still = !still;
+    event.currentTarget.setAttribute("aria-pressed", String(still));
+    event.currentTarget.textContent = still ? "Go on" : "Pause updates";
+    clearTimeout(retry);
+    source?.close();
+    source = null;
+    lost = false;
+    connection(still ? "Updates are paused" : "", still ? "off" : "");
+    connect();
   });
   addEventListener("online", () => lost && connect());
   addEventListener("pagehide", () => source?.close());
