@@ -30,7 +30,7 @@ func serve(t *testing.T, s *Server) string {
 // quick are options with short times, as the conformance cases want them.
 func quick() Options {
 	return Options{
-		PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond, ConnectTimeout: time.Second,
+		PingInterval: time.Second, PingTimeout: 2 * time.Second, ConnectTimeout: time.Second,
 		Origins: []string{"https://app.example"},
 	}
 }
@@ -100,7 +100,7 @@ func echoes(t *testing.T, n *Namespace) {
 }
 
 func TestSocketClient(t *testing.T) {
-	s := New(Options{PingInterval: time.Second, PingTimeout: time.Second, Recovery: time.Minute, Origins: []string{"https://app.example"}})
+	s := New(Options{PingInterval: time.Second, PingTimeout: 2 * time.Second, Recovery: time.Minute, Origins: []string{"https://app.example"}})
 	var left departures
 	for _, name := range []string{"/", "/other"} {
 		rooms(t, s.Of(name), &left)

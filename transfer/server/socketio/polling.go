@@ -19,6 +19,11 @@ func (s *session) fetch(w http.ResponseWriter, r *http.Request) {
 		s.mu.Unlock()
 		failCode(w, codeUnknownSID)
 		return
+	case s.silent():
+		s.mu.Unlock()
+		s.shut(ReasonPingTimeout)
+		failCode(w, codeUnknownSID)
+		return
 	case s.conn != nil:
 		s.mu.Unlock()
 		failCode(w, codeBadRequest)

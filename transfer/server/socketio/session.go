@@ -43,8 +43,9 @@ type session struct {
 	posting   bool  // a request brings packets
 	farewell  byte  // what a waiting poll gets when the session has closed
 	timer     *time.Timer
-	awaiting  bool // a ping was sent
-	refreshed bool // something else than its pong came since
+	due       time.Time // when timer fires: a time to be kept, however late the last one was
+	awaiting  bool      // a ping was sent
+	refreshed bool      // something else than its pong came since
 }
 
 // poll is a request that waits. A value in wake tells it to look at the session again.
@@ -64,8 +65,20 @@ func (s *session) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == stateOpen {
+		s.due = time.Now().Add(s.server.options.PingInterval)
 		s.timer = time.AfterFunc(s.server.options.PingInterval, s.beat)
 	}
+}
+
+// wait sets the timer anew. The caller holds s.mu.
+func (s *session) wait(from time.Time, d time.Duration) {
+	s.due = from.Add(d)
+	s.timer.Reset(time.Until(s.due))
+}
+
+// silent reports whether the client has let the time for a pong go by, even if the timer is late. The caller holds s.mu.
+func (s *session) silent() bool {
+	return s.state == stateOpen && s.awaiting && !time.Now().Before(s.due)
 }
 
 // beat sends a ping, or finds that the last one was not answered.
@@ -81,7 +94,7 @@ func (s *session) beat() {
 		return
 	}
 	s.awaiting, s.refreshed = true, false
-	s.timer.Reset(s.server.options.PingTimeout)
+	s.wait(s.due, s.server.options.PingTimeout)
 	s.push([]*frame{s.server.ping})
 	s.mu.Unlock()
 }
@@ -96,10 +109,10 @@ func (s *session) alive(kind byte) {
 	switch {
 	case kind == packetPong:
 		s.awaiting = false
-		s.timer.Reset(s.server.options.PingInterval)
+		s.wait(time.Now(), s.server.options.PingInterval)
 	case s.awaiting && !s.refreshed:
 		s.refreshed = true
-		s.timer.Reset(s.server.options.PingTimeout)
+		s.wait(time.Now(), s.server.options.PingTimeout)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Engine.IO protocol 4, case by case, against a server that echoes: pings every 300 ms, which must be answered within 200 ms.
+// Engine.IO protocol 4, case by case, against a server that echoes: pings every second, which must be answered within 2 s.
 'use strict';
 const test = require('node:test');
 const assert = require('node:assert/strict');
@@ -10,7 +10,7 @@ const opening = (text, upgrades) => {
   assert.deepEqual(Object.keys(value).sort(), ['maxPayload', 'pingInterval', 'pingTimeout', 'sid', 'upgrades']);
   assert.equal(typeof value.sid, 'string');
   assert.deepEqual(value.upgrades, upgrades);
-  assert.deepEqual([value.pingInterval, value.pingTimeout, value.maxPayload], [300, 200, 1000000]);
+  assert.deepEqual([value.pingInterval, value.pingTimeout, value.maxPayload], [1000, 2000, 1000000]);
 };
 const refusal = async (query, options, status, code, message) => {
   const answer = await get(query, options);
@@ -90,7 +90,7 @@ test('polling: more than the limit is refused', async () => {
 test('polling: a second poll closes the session', async () => {
   const session = await handshake();
   const first = openPoll(session);
-  await sleep(50);
+  await sleep(250);
   const second = await get(session);
   assert.equal(second.status, 400);
   assert.deepEqual(await first.answer, { status: 200, text: '1' });
@@ -99,7 +99,7 @@ test('polling: a second poll closes the session', async () => {
 test('polling: a poll that is broken off closes the session', async () => {
   const session = await handshake();
   const poll = openPoll(session);
-  await sleep(50);
+  await sleep(250);
   poll.abort();
   await sleep(50);
   assert.equal((await get(session)).status, 400);
@@ -141,7 +141,7 @@ test('polling: pings come, and pongs are taken', async () => {
 });
 test('polling: no pong closes the session', async () => {
   const session = await handshake();
-  await sleep(600);
+  await sleep(3100);
   assert.equal((await get(session)).status, 400);
 });
 test('websocket: pings come, and pongs are taken', async () => {
@@ -157,7 +157,7 @@ test('websocket: no pong closes the session', async () => {
   const raw = new Raw(SOCKET);
   const started = Date.now();
   await raw.closed;
-  assert.ok(Date.now() - started >= 450);
+  assert.ok(Date.now() - started >= 2900);
 });
 test('websocket: a ping of the client closes the session', async () => {
   const raw = new Raw(SOCKET);
@@ -169,7 +169,7 @@ test('websocket: a ping of the client closes the session', async () => {
 test('polling: the client closes the session', async () => {
   const session = await handshake();
   const poll = openPoll(session);
-  await sleep(50);
+  await sleep(250);
   await post(session, '1');
   assert.deepEqual(await poll.answer, { status: 200, text: '6' });
   assert.equal((await get(session)).status, 400);
