@@ -34,7 +34,7 @@ type browser struct {
 // chromium is the program to run. The scripts that distributions put before it lose the pipe that it is driven through.
 func chromium(t *testing.T) string {
 	t.Helper()
-	for _, path := range []string{os.Getenv("TRANSFER_CHROMIUM"), "/usr/lib/chromium/chromium", "/usr/lib/chromium-browser/chromium-browser"} {
+	for _, path := range []string{os.Getenv("TRANSFER_CHROMIUM"), "/usr/lib/chromium/chromium", "/usr/lib/chromium-browser/chromium-browser", "/opt/google/chrome/chrome"} {
 		if _, err := os.Stat(path); path != "" && err == nil {
 			return path
 		}

@@ -142,6 +142,7 @@ func (o *serveOptions) greet(ctx context.Context, a *app, c *console, address ne
 		}
 		c.say("serving %s at %s://%s%s", sites[name].what, scheme, address, path)
 	}
+	c.say("dashboard at %s://%s/", scheme, address)
 	unused, err := tokens.Empty(ctx)
 	if err != nil || !unused {
 		return err

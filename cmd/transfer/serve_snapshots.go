@@ -23,7 +23,11 @@ import (
 type vaultSnapshots struct {
 	vault *vault.Vault
 	sites map[string]string // names in the vault by names at the server
+	turns chan struct{}     // those who make an archive hold one
 }
+
+// maxExports is how many archives are made at a time. Each needs as much of the disk as a site.
+const maxExports = 2
 
 var (
 	_ runnerserver.Snapshots = (*vaultSnapshots)(nil)
@@ -32,7 +36,7 @@ var (
 
 // newVaultSnapshots serves the snapshots of those sites that are kept in the vault. A site that is one snapshot has no others.
 func newVaultSnapshots(v *vault.Vault, sites map[string]runnerserver.Site) *vaultSnapshots {
-	s := &vaultSnapshots{vault: v, sites: make(map[string]string)}
+	s := &vaultSnapshots{vault: v, sites: make(map[string]string), turns: make(chan struct{}, maxExports)}
 	for name, site := range sites {
 		if kept, ok := site.(vaultSite); ok && kept.ref.Snapshot == "" {
 			s.sites[name] = kept.ref.Site
@@ -125,6 +129,12 @@ func (s *vaultSnapshots) Export(ctx context.Context, reference string) (_ *runne
 	snapshot, err := s.vault.Resolve(ctx, ref)
 	if err != nil {
 		return nil, missing(err)
+	}
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 	if err := sweepExports(s.vault.Dir()); err != nil {
 		return nil, err

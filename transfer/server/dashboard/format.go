@@ -25,6 +25,7 @@ func (d *dashboard) functions() template.FuncMap {
 			return pluralText(number(n), one, many)
 		},
 		"int64": func(n int) int64 { return int64(n) },
+		"words": func(text string) []string { return strings.Split(text, " ") },
 		"join":  strings.Join,
 		"short": func(id any) string { return short(fmt.Sprint(id)) },
 		"add":   func(a, b int) int { return a + b },
