@@ -30,7 +30,6 @@ const (
 const (
 	CloseBadMessage   = 4400
 	CloseUnauthorized = 4401 // no token, none that is good, or a message before ready_ack
-	CloseForbidden    = 4403
 	CloseNotFound     = 4404
 	CloseSubprotocol  = 4406
 	CloseNotReady     = 4408
