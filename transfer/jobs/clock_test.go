@@ -95,12 +95,16 @@ func TestAJobIsNeverRunByTwoServers(t *testing.T) {
 			return jobs.Options{Owner: name, Run: func(ctx context.Context, job jobs.Job, _ *jobs.Recorder) (jobs.Outcome, error) {
 				say(name + " runs")
 				if job.Attempt > 1 {
+					mu.Lock()
 					*ended = time.Since(started)
+					mu.Unlock()
 					say(name + " is done")
 					return jobs.Outcome{}, nil
 				}
 				<-ctx.Done()
+				mu.Lock()
 				*ended = time.Since(started)
+				mu.Unlock()
 				say(name + " stops: " + context.Cause(ctx).Error())
 				return jobs.Outcome{}, ctx.Err()
 			}}
@@ -111,14 +115,16 @@ func TestAJobIsNeverRunByTwoServers(t *testing.T) {
 		require.NoError(t, err)
 		pass(t, 2*time.Second)
 		_, stopB := begin(t, &lan{Store: store}, run("b", &taken))
-		pass(t, 3*time.Minute)
+		pass(t, 40*time.Second)
 		mu.Lock()
 		require.Equal(t, []string{"a runs"}, log, "signs of life keep the job for as long as it takes")
 		mu.Unlock()
 
 		way.down.Store(true)
+		mu.Lock()
 		started = time.Now()
-		pass(t, time.Minute)
+		mu.Unlock()
+		pass(t, 30*time.Second)
 		mu.Lock()
 		require.Equal(t, []string{"a runs", "a stops: " + jobs.ErrLost.Error(), "b runs", "b is done"}, log)
 		mu.Unlock()
@@ -127,7 +133,7 @@ func TestAJobIsNeverRunByTwoServers(t *testing.T) {
 		require.GreaterOrEqual(t, taken, 14*time.Second)
 		require.Less(t, taken, 25*time.Second)
 		way.down.Store(false)
-		pass(t, time.Minute)
+		pass(t, 5*time.Second)
 		got, err := store.Get(t.Context(), job.ID)
 		require.NoError(t, err)
 		require.Equal(t, jobs.StateCompleted, got.State)

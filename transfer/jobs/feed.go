@@ -118,6 +118,18 @@ func (f *Feed) Job(id ID) (Job, bool) {
 	return *j, true
 }
 
+// waiting reports whether a job waits, as far as this server knows.
+func (f *Feed) waiting() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, j := range f.known {
+		if j.State == StatePending {
+			return true
+		}
+	}
+	return false
+}
+
 // Position is how far the feed has told the log.
 func (f *Feed) Position() Position {
 	f.mu.Lock()

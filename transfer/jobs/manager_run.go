@@ -17,6 +17,17 @@ import (
 // claimEvery is how often is looked for jobs without being told: those that become due, those of servers that tell nothing.
 const claimEvery = time.Second
 
+// restEvery is the same where nobody else queues jobs and none waits here.
+const restEvery = 30 * time.Second
+
+// claimPause is how long until it is worth while to look for jobs without being told.
+func (m *Manager) claimPause() time.Duration {
+	if m.shared() || m.feed.waiting() {
+		return claimEvery
+	}
+	return restEvery
+}
+
 // claimLoop claims jobs and runs them, until ctx ends and they have.
 func (m *Manager) claimLoop(ctx context.Context) {
 	var group errgroup.Group
@@ -35,7 +46,7 @@ func (m *Manager) claimLoop(ctx context.Context) {
 		}
 		if err != nil || change == nil {
 			<-slots
-			pause(ctx, claimEvery, m.claims)
+			pause(ctx, m.claimPause(), m.claims)
 			continue
 		}
 		m.published(ctx, change.Events)
