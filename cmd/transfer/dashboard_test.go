@@ -104,7 +104,7 @@ func prepare(b *browser, from, to, rate string) {
 
 // watchToTheEnd starts a job and looks on, without loading anything again.
 func watchToTheEnd(b *browser) {
-	prepare(b, "production", "staging", "0.02")
+	prepare(b, "production", "staging", "0.005")
 	b.click("button[value=ask]")
 	b.shows("This adds a version to staging")
 	b.click("button[value=go]")
@@ -124,7 +124,7 @@ func watchToTheEnd(b *browser) {
 
 // surviveACut loses the connection in the middle of a job.
 func surviveACut(b *browser, way *tunnel) {
-	prepare(b, "production", "staging", "0.01")
+	prepare(b, "production", "staging", "0.004")
 	b.click("button[value=ask]")
 	b.click("button[value=go]")
 	b.until("document.querySelector('#stages tr.active progress')")

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -30,6 +31,7 @@ type jobView struct {
 	StageViews            []stageView
 	Types                 []typeView
 	Report                *report
+	Plan                  *planView
 	MayCancel, MayRerun   bool
 	MayGo                 bool // a dry run can be followed by the real thing
 	Typed                 bool // and its destination has to be named for that
@@ -64,13 +66,6 @@ type report struct {
 	Plan *plan `json:"plan"`
 }
 
-// plan is what a transfer is going to do.
-type plan struct {
-	Totals   map[transfer.Stage]transfer.Count `json:"totals"`
-	Excluded []string                          `json:"excluded"`
-	Orphans  []transfer.Skip                   `json:"orphans"`
-}
-
 // brief is what the list shows of a job.
 func (d *dashboard) brief(j jobs.Job, now time.Time) jobView {
 	view := jobView{Job: j, Word: stateWord(j.State), Headline: headline(&j), What: ways(&j), Sort: sortOf(&j), Percent: percent(j.Progress), Whole: int(j.Progress), By: by(j.Who)}
@@ -88,13 +83,13 @@ func (d *dashboard) brief(j jobs.Job, now time.Time) jobView {
 }
 
 // view is what the page of a job shows.
-func (d *dashboard) view(v viewer, j jobs.Job) jobView {
+func (d *dashboard) view(ctx context.Context, v viewer, j jobs.Job) jobView {
 	now := d.Now()
 	view := d.brief(j, now)
 	if len(j.Report) > 0 {
 		var r report
 		if json.Unmarshal(j.Report, &r) == nil {
-			view.Report = &r
+			view.Report, view.Plan = &r, d.planView(ctx, v, &j, r.Plan)
 		}
 	}
 	remotes := make(map[string]bool)
@@ -232,21 +227,7 @@ func typeViews(j *jobs.Job, r *report) []typeView {
 	return out
 }
 
-// PlanLines are the parts of a plan in the order of the stages.
-func (r *report) PlanLines() []stageView {
-	if r == nil || r.Plan == nil {
-		return nil
-	}
-	var out []stageView
-	for _, name := range transfer.Stages() {
-		if n, ok := r.Plan.Totals[name]; ok {
-			out = append(out, stageView{Stage: jobs.Stage{Stage: name, Items: n.Records, Bytes: n.Bytes}, Word: stageWords(name)})
-		}
-	}
-	return out
-}
-
-// Lost are the schema differences by which something would get lost, first, and the others.
+// DifferenceLines are the differences of the schemas in words.
 func (r *report) DifferenceLines() []string {
 	var out []string
 	for _, d := range r.Differences {

@@ -22,7 +22,7 @@ func (d *dashboard) showJob(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, err)
 		return
 	}
-	view := d.view(v, j)
+	view := d.view(r.Context(), v, j)
 	view.Command = command(&j, addressOf(r))
 	f := frame{Title: strings.Join(trimmed(view.What[:]), " to "), Area: "jobs", Data: view}
 	if !j.State.Ended() {
@@ -55,7 +55,7 @@ func (d *dashboard) liveJob(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return update{}, err
 		}
-		view := d.view(v, j)
+		view := d.view(ctx, v, j)
 		u, err := d.update("job", view, "head", "actions", "stages", "types", "outcome", "facts")
 		if err != nil {
 			return u, err
