@@ -8,4 +8,5 @@
 //	vault:SITE[@SNAPSHOT]      a site in the local vault
 //	./project/, strapi:PATH    a Strapi project, by its folder
 //	postgres://user@host/name  the database of one, as mysql://, mariadb:// and sqlite:PATH
+//	NAME                       a server that the configuration knows by name: see [Remotes]
 package providers

@@ -30,6 +30,9 @@ type Endpoint struct {
 	// address is that of a database, with its password. A pointer is what no verb looks behind.
 	address *Secret
 
+	// Name is the name of a remote from the configuration, "" for what was given itself.
+	Name string
+
 	// Notes tell what was dropped or added while the endpoint was read.
 	Notes []string
 }

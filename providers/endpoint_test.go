@@ -67,7 +67,7 @@ func TestParse(t *testing.T) {
 		"a vault without a site":          {in: "vault:", err: "a site's name has 1 to 64 characters"},
 		"a site like a path":              {in: "vault:../x", err: "only letters, digits"},
 		"a snapshot without an id":        {in: "vault:site@", err: "names no snapshot"},
-		"a name":                          {in: "staging", err: "remotes known by name are not supported by this build"},
+		"a name":                          {in: "staging", err: "neither a file nor a remote called"},
 		"another folder":                  {in: other, err: "holds no metadata.json"},
 		"another file":                    {in: plain, err: "is not an archive by its name"},
 		"a tgz":                           {in: "backup.tgz", err: "rename the file"},

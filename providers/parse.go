@@ -19,7 +19,7 @@ const maxEndpoint = 4096
 
 // Forms says in one line what an endpoint may look like.
 const Forms = "a server such as https://host/admin, an archive ending in .tar, .tar.gz, .tar.gz.enc or .tar.gz.age, the folder of a " +
-	"Strapi project, a database such as postgres://user@host/name or sqlite:PATH, dir:PATH, or vault:SITE"
+	"Strapi project, a database such as postgres://user@host/name or sqlite:PATH, dir:PATH, vault:SITE, or the name of a remote"
 
 // Parse reads an endpoint as users write it. It looks at the file system to tell an unpacked export from a Strapi project, and
 // opens nothing. Errors wrap [transfer.ErrUsage] and name the form to use instead; no error repeats a password.
@@ -187,7 +187,7 @@ func parsePath(text string) (Endpoint, error) {
 	case strings.HasSuffix(text, "/") || strings.HasSuffix(text, string(filepath.Separator)):
 		return Endpoint{Kind: KindDirectory, Location: filepath.Clean(text)}, nil
 	case !strings.ContainsAny(text, `/\.`):
-		return Endpoint{}, fmt.Errorf("%w: there is no file called %q, and remotes known by name are not supported by this build; give %s",
+		return Endpoint{}, fmt.Errorf("%w: there is neither a file nor a remote called %q; \"transfer remote add\" makes one; give %s",
 			transfer.ErrUsage, text, Forms)
 	}
 	return Endpoint{}, unknown(text)

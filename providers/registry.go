@@ -9,6 +9,7 @@ import (
 	"github.com/transfer-runner/runner/providers/archive"
 	"github.com/transfer-runner/runner/providers/directory"
 	"github.com/transfer-runner/runner/providers/remote"
+	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -17,6 +18,10 @@ type Config struct {
 	Logger *slog.Logger         // nil discards
 	Note   func(message string) // told what was corrected while an endpoint was opened; nil discards
 	Data   string               // the folder of the vault; "" is the user's own
+
+	// Vault says how the vault is opened, as far as it is not here that this is known; nil is by default.
+	Vault func() (vault.Options, error)
+
 	Who    string               // told to others who want to write the same site of the vault meanwhile
 }
 

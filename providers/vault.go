@@ -10,8 +10,24 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
+// vaultNeed says whether a vault must be there.
+type vaultNeed int
+
+const (
+	vaultThere vaultNeed = iota
+	vaultMade
+)
+
 // openVault opens the vault that the configuration names.
-func (r *Registry) openVault(ctx context.Context, opts vault.Options) (*vault.Vault, error) {
+func (r *Registry) openVault(ctx context.Context, need vaultNeed) (*vault.Vault, error) {
+	var opts vault.Options
+	if r.config.Vault != nil {
+		var err error
+		if opts, err = r.config.Vault(); err != nil {
+			return nil, err
+		}
+	}
+	opts.Existing = need == vaultThere
 	dir := r.config.Data
 	if dir == "" {
 		var err error
@@ -28,7 +44,7 @@ func (r *Registry) openVaultSource(ctx context.Context, e Endpoint) (transfer.So
 	if err != nil {
 		return nil, err
 	}
-	v, err := r.openVault(ctx, vault.Options{Existing: true})
+	v, err := r.openVault(ctx, vaultThere)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +63,7 @@ func (r *Registry) openVaultDestination(ctx context.Context, e Endpoint) (transf
 	if ref.Snapshot != "" {
 		return nil, fmt.Errorf("%w: a snapshot is never changed: write to vault:%s, which makes a new one", transfer.ErrUsage, ref.Site)
 	}
-	v, err := r.openVault(ctx, vault.Options{})
+	v, err := r.openVault(ctx, vaultMade)
 	if err != nil {
 		return nil, err
 	}

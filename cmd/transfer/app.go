@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/transfer-runner/runner/providers"
+	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -23,7 +24,8 @@ type app struct {
 	terminal terminal
 	endpoint opener // nil is the real one, made once the logger is known
 
-	data    string // --data: the folder of the vault
+	data    string                           // --data: the folder of the vault
+	shared  struct{ Database, Blobs string } // where several servers keep a vault that they share
 	secrets *redactor
 	lines   *bufio.Reader // of in, kept because a reader may hold more than the line that was asked for
 	log     *slog.Logger
@@ -92,5 +94,6 @@ func (a *app) open(c *console) opener {
 	}
 	return providers.New(providers.Config{
 		Logger: a.log, Note: func(message string) { c.say("note: %s", message) }, Data: dir, Who: "the transfer command",
+		Vault: func() (vault.Options, error) { return a.vaultOptions("", "") },
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -68,7 +67,7 @@ The exit code is 0 if both are the same and 1 if they differ.
 		}
 	}
 	o.filterFlags.addFlags(f)
-	o.siteFlags.addFlags(f, "", "schemas")
+	o.siteFlags.addFlags(f, "", "schemas", "database")
 	o.keyFlags.addFlags(f)
 	o.netFlags.addFlags(f)
 	o.outputOptions.addFlags(f)
@@ -129,21 +128,21 @@ func runDiff(ctx context.Context, a *app, o *diffOptions) error {
 func (o *diffOptions) ends(ctx context.Context, a *app, c *console) ([2]*end, error) {
 	var sides [2]*end
 	for i, flags := range []*endFlags{&o.From, &o.To} {
-		parsed, err := providers.Parse(flags.Endpoint)
+		parsed, known, err := a.parse(flags.Endpoint)
 		if err != nil {
 			return sides, err
 		}
 		for _, note := range parsed.Notes {
 			c.say("note: %s", note)
 		}
-		e := &end{Endpoint: parsed, reads: true}
-		if e.access, err = o.access(a, flags.Header); err != nil {
+		e := &end{Endpoint: parsed, remote: known, reads: true}
+		if e.access, err = o.accessOf(a, e, flags.Header); err != nil {
 			return sides, err
 		}
 		sides[i] = e
 	}
 	for i, flags := range []*endFlags{&o.From, &o.To} {
-		token, err := a.token(ctx, flags, sides[i].Endpoint, !sides[1-i].Remote())
+		token, err := a.token(ctx, flags, sides[i], !sides[1-i].Remote())
 		if err != nil {
 			return sides, err
 		}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/providers/remote/doctor"
 	"github.com/transfer-runner/runner/transfer"
 )
@@ -59,8 +58,15 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions, address string) er
 		return err
 	}
 	// The grammar of endpoints cuts what does not belong; what it cannot read at all the doctor explains.
-	if parsed, err := providers.Parse(address); err == nil && parsed.Remote() {
+	if parsed, known, err := a.parse(address); err == nil && parsed.Remote() {
 		address = parsed.Location
+		if opts.Token == "" {
+			token, err := a.remoteToken(parsed.Name, known)
+			if err != nil {
+				return err
+			}
+			opts.Token = token.Reveal()
+		}
 	}
 	report := doctor.Examine(ctx, address, opts)
 	if err := context.Cause(ctx); err != nil {

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/protocol/token"
 	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/providers/vault"
@@ -47,9 +49,16 @@ Prometheus. A server that other machines reach answers /metrics only to who send
 whatever for ("Authorization: Bearer TOKEN"), or to everybody with --metrics-public.
 
 What is not given as a flag is taken from the environment (TRANSFER_LISTEN, TRANSFER_DATA,
-TRANSFER_TLS_CERT, TRANSFER_TLS_KEY), and then from the configuration file, a JSON object with the
-members listen, data, tlsCert, tlsKey, sites, origins, insecureHTTP, metricsPublic, maxSessions,
-messageLimit, assetLimit, window, heartbeatInterval, heartbeatTimeout, idleTimeout and grace.`,
+TRANSFER_TLS_CERT, TRANSFER_TLS_KEY, TRANSFER_DATABASE, TRANSFER_BLOBS, TRANSFER_REDIS,
+TRANSFER_PUBLIC_URL), and then from the configuration file, a JSON object with the members listen, data,
+tlsCert, tlsKey, sites, origins, insecureHTTP, metricsPublic, maxSessions, messageLimit, assetLimit,
+window, heartbeatInterval, heartbeatTimeout, idleTimeout, grace, database, blobs, redis, publicURL,
+workers, history, remotes (by name: url, tokenFile or tokenEnv, caFile, readOnly) and schedules (a list:
+name, cron, timeZone, and from, to and options, or kind prune, site and options.keep).
+
+Every transfer is a job, of which the API below /api and the dashboard tell: see "transfer job". Several
+servers share jobs, tokens and snapshots through --database and --blobs, and what is told live through
+--redis.`,
 		Example: "  transfer serve\n  transfer serve --listen :443 --tls-cert cert.pem --tls-key key.pem\n  transfer serve --site ./my-project\n  transfer serve --site shop=vault:shop --site old=./backup.tar.gz\n  transfer serve --site ./export/",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,6 +95,7 @@ func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 // service is a server with what it serves, listening but not answering yet.
 type service struct {
 	vault       *vault.Vault
+	jobs        jobStore
 	tokens      *token.Store
 	sites       map[string]namedSite
 	server      *runnerserver.Server
@@ -111,16 +121,31 @@ func (o *serveOptions) open(ctx context.Context, a *app, c *console) (_ *service
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if s.vault, err = vault.Open(ctx, dir, vault.Options{Now: a.now, Logger: a.log}); err != nil {
+	if s.vault, err = o.openVault(ctx, a, dir); err != nil {
 		return nil, err
 	}
-	if s.tokens, err = token.Open(ctx, dir, token.Options{Now: a.now}); err != nil {
+	if s.jobs, err = o.openJobs(ctx, a, dir); err != nil {
 		return nil, err
 	}
-	if s.sites, err = o.sites(ctx, a, s.vault, providers.New(providers.Config{Logger: a.log, Data: dir})); err != nil {
+	if s.tokens, err = openTokens(ctx, a, dir, s.jobs); err != nil {
 		return nil, err
 	}
-	config := o.config()
+	if err := o.equip(ctx, a, s, dir); err != nil {
+		return nil, err
+	}
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("%w: listen on %s: %w; choose another address with --listen", transfer.ErrConnection, o.Listen, err)
+	}
+	return s, nil
+}
+
+// equip makes the server of what is open. It changes nothing but schedules, which follow the configuration file.
+func (o *serveOptions) equip(ctx context.Context, a *app, s *service, dir string) (err error) {
+	registry := providers.New(o.providersConfig(a, dir))
+	if s.sites, err = o.servedSites(ctx, a, s.vault, registry); err != nil {
+		return err
+	}
+	config := o.limitsConfig()
 	all := &authority{Store: s.tokens, sites: make(map[string]*siteTokens)}
 	config.Tokens, config.Sites, config.Logger = all, make(map[string]runnerserver.Site), a.log
 	for name, site := range s.sites {
@@ -129,13 +154,13 @@ func (o *serveOptions) open(ctx context.Context, a *app, c *console) (_ *service
 			all.sites[name] = site.tokens
 		}
 	}
+	if config.Jobs, err = o.jobsConfig(a, s.vault, s.jobs, all, config.Sites, registry); err != nil {
+		return err
+	}
 	if s.server, err = runnerserver.New(config); err != nil {
-		return nil, fmt.Errorf("%w: %w", transfer.ErrUsage, err)
+		return fmt.Errorf("%w: %w", transfer.ErrUsage, err)
 	}
-	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
-		return nil, fmt.Errorf("%w: listen on %s: %w; choose another address with --listen", transfer.ErrConnection, o.Listen, err)
-	}
-	return s, nil
+	return o.applySchedules(ctx, s.server)
 }
 
 // serve answers until ctx ends.
@@ -175,6 +200,9 @@ func (s *service) close() error {
 	if s.tokens != nil {
 		errs = append(errs, s.tokens.Close())
 	}
+	if s.jobs != nil {
+		errs = append(errs, s.jobs.Close())
+	}
 	if s.vault != nil {
 		errs = append(errs, s.vault.Close())
 	}
@@ -190,15 +218,18 @@ func (o *serveOptions) greet(ctx context.Context, a *app, c *console, s *service
 	for _, name := range sortedNames(s.sites) {
 		c.say("serving %s at %s%s", s.sites[name].what, s.url(name), where)
 	}
+	c.say("dashboard at %s", strings.TrimSuffix(s.url(runnerserver.DefaultSite), "admin"))
 	unused, err := s.tokens.Empty(ctx)
 	if err != nil || !unused {
 		return err
 	}
-	t, text, err := s.tokens.Create(ctx, token.Spec{Name: "first start", Lifetime: firstTokenLifetime})
+	t, text, err := s.tokens.Create(ctx, token.Spec{
+		Name: "first start", Lifetime: firstTokenLifetime, Permissions: []protocol.Direction{protocol.Push, protocol.Pull, token.Jobs},
+	})
 	if err != nil {
 		return err
 	}
-	c.insist("This is the first start. Here is a token to push and pull with, good until %s and shown only now;\n"+
+	c.insist("This is the first start. Here is a token for everything, good until %s and shown only now;\n"+
 		`"transfer token create" makes others:`, t.Expires.Format(time.DateOnly))
 	_, err = fmt.Fprintln(a.out, text)
 	return err

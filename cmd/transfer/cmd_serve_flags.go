@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 	runnerserver "github.com/transfer-runner/runner/transfer/server"
 )
 
@@ -23,6 +24,7 @@ type serveOptions struct {
 	keyFlags
 	siteFlags
 	outputOptions
+	jobFlags
 
 	Config       string
 	Listen       string
@@ -45,7 +47,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.InsecureHTTP, "insecure-http", false, "listen beyond this machine without TLS")
 	f.BoolVar(&o.Metrics, "metrics-public", false, "answer /metrics without a token, also beyond this machine")
 	f.StringArrayVar(&o.Sites, "site", nil, "ENDPOINT to serve at /admin instead of the vault, or NAME=ENDPOINT to serve at /NAME/admin (repeatable)")
-	o.siteFlags.addFlags(f, "", "schemas")
+	o.siteFlags.addFlags(f, "", "schemas", "site-database")
 	f.StringArrayVar(&o.Origins, "origin", nil, "page that may connect, such as https://cms.example.org (repeatable)")
 	f.IntVar(&o.limits.MaxSessions, "max-sessions", runnerserver.DefaultMaxSessions, "connections at a time")
 	f.Int64Var(&o.limits.MessageLimit, "message-limit", runnerserver.DefaultMessageLimit, "longest message, in bytes")
@@ -56,6 +58,7 @@ func (o *serveOptions) addFlags(f *pflag.FlagSet) {
 	f.DurationVar(&o.limits.IdleTimeout, "idle-timeout", runnerserver.DefaultIdleTimeout, "time without a message after which a connection is closed")
 	f.DurationVar(&o.limits.Grace, "grace", runnerserver.DefaultGrace, "how long a shutdown lets transfers run on")
 	o.keyFlags.addFlags(f)
+	o.jobFlags.addFlags(f)
 	for _, name := range []string{"recipient"} {
 		if flag := f.Lookup(name); flag != nil {
 			flag.Hidden = true
@@ -78,7 +81,7 @@ func (o *serveOptions) LogLevel() slog.Level {
 }
 
 // config are the server's limits. The rest is filled in where it is opened.
-func (o *serveOptions) config() runnerserver.Config {
+func (o *serveOptions) limitsConfig() runnerserver.Config {
 	c := o.limits
 	c.Origins = o.Origins
 	c.PrivateMetrics = !o.Metrics && !o.local()
@@ -103,6 +106,14 @@ type serveFile struct {
 	HeartbeatTimeout  duration          `json:"heartbeatTimeout"`
 	IdleTimeout       duration          `json:"idleTimeout"`
 	Grace             duration          `json:"grace"`
+	Database          string            `json:"database"`
+	Blobs             string            `json:"blobs"`
+	Redis             string            `json:"redis"`
+	PublicURL         string            `json:"publicURL"`
+	Workers           int               `json:"workers"`
+	History           duration          `json:"history"`
+	Remotes           map[string]remote `json:"remotes"`
+	Schedules         []jobs.Schedule   `json:"schedules"`
 }
 
 // duration is a time span written as in "30s".
@@ -148,6 +159,10 @@ func (o *serveOptions) load(a *app, flags *pflag.FlagSet) error {
 		{"data", "TRANSFER_DATA", &o.Data, file.Data},
 		{"tls-cert", "TRANSFER_TLS_CERT", &o.TLSCert, file.TLSCert},
 		{"tls-key", "TRANSFER_TLS_KEY", &o.TLSKey, file.TLSKey},
+		{"database", databaseVariable, &o.jobFlags.Database, file.Database},
+		{"blobs", blobsVariable, &o.Blobs, file.Blobs},
+		{"redis", "TRANSFER_REDIS", &o.Redis, file.Redis},
+		{"public-url", "TRANSFER_PUBLIC_URL", &o.PublicURL, file.PublicURL},
 	} {
 		if flags.Changed(s.flag) {
 			continue
@@ -201,6 +216,9 @@ func (o *serveOptions) loadRest(file serveFile, flags *pflag.FlagSet) {
 	fill(flags, "heartbeat-timeout", &l.HeartbeatTimeout, time.Duration(file.HeartbeatTimeout))
 	fill(flags, "idle-timeout", &l.IdleTimeout, time.Duration(file.IdleTimeout))
 	fill(flags, "grace", &l.Grace, time.Duration(file.Grace))
+	fill(flags, "workers", &o.Workers, file.Workers)
+	fill(flags, "history", &o.History, span(file.History))
+	o.remotes, o.schedules = file.Remotes, file.Schedules
 }
 
 // fill sets what the file says and no flag does.

@@ -21,8 +21,8 @@ type namedSite struct {
 	tokens *siteTokens // of a project, nil for other sites
 }
 
-// sites are what is served, by name.
-func (o *serveOptions) sites(ctx context.Context, a *app, v *vault.Vault, registry *providers.Registry) (map[string]namedSite, error) {
+// servedSites are what is served, by name.
+func (o *serveOptions) servedSites(ctx context.Context, a *app, v *vault.Vault, registry *providers.Registry) (map[string]namedSite, error) {
 	c := &console{w: a.err, quiet: o.Quiet}
 	sites := map[string]namedSite{
 		runnerserver.DefaultSite: {vaultSite{vault: v, ref: vault.Reference{Site: runnerserver.DefaultSite}}, "the vault's site " + runnerserver.DefaultSite, nil},
@@ -116,6 +116,24 @@ func (s vaultSite) Source(ctx context.Context) (transfer.Source, error) {
 	return src, nil
 }
 
+// SourceAt implements [runnerserver.Reverter].
+func (s vaultSite) SourceAt(ctx context.Context, snapshot string) (transfer.Source, error) {
+	if s.ref.Snapshot != "" && s.ref.Snapshot != snapshot {
+		return nil, fmt.Errorf("%w: only %s is served", transfer.ErrUsage, s.ref)
+	}
+	src, err := s.vault.Source(ctx, s.ref.Site, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// ReadOnly implements [runnerserver.ReadOnlySite].
+func (s vaultSite) ReadOnly() bool { return s.ref.Snapshot != "" }
+
+// String says what the site is.
+func (s vaultSite) String() string { return "vault:" + s.ref.String() }
+
 // Destination implements [runnerserver.Site].
 func (s vaultSite) Destination(_ context.Context, who string) (transfer.Destination, error) {
 	if s.ref.Snapshot != "" {
@@ -132,6 +150,9 @@ func (s vaultSite) Destination(_ context.Context, who string) (transfer.Destinat
 type vaultWriter struct {
 	*vault.Destination
 }
+
+// SnapshotID is the snapshot that was made.
+func (w vaultWriter) SnapshotID() string { return w.Snapshot().ID }
 
 // Begin implements [transfer.Destination].
 func (w vaultWriter) Begin(ctx context.Context, plan transfer.Plan) (map[transfer.Stage]transfer.Cursor, error) {
@@ -158,3 +179,9 @@ func (s endpointSite) Source(ctx context.Context) (transfer.Source, error) {
 func (s endpointSite) Destination(context.Context, string) (transfer.Destination, error) {
 	return nil, runnerserver.ErrReadOnly
 }
+
+// ReadOnly implements [runnerserver.ReadOnlySite].
+func (s endpointSite) ReadOnly() bool { return true }
+
+// String says what the site is.
+func (s endpointSite) String() string { return s.endpoint.String() }

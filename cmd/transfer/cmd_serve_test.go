@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -38,10 +39,17 @@ var serving = regexp.MustCompile(`serving \S.* at (http://127\.0\.0\.1:\d+/admin
 
 func startServe(t *testing.T, data string, args ...string) *served {
 	t.Helper()
+	return startServeAt(t, nil, data, args...)
+}
+
+// startServeAt starts a server with variables.
+func startServeAt(t *testing.T, env map[string]string, data string, args ...string) *served {
+	t.Helper()
 	s := &served{t: t, data: data}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan int, 1)
-	a := &app{in: strings.NewReader(""), out: &s.out, err: &s.err, getenv: func(string) string { return "" }, now: time.Now}
+	env = maps.Clone(env)
+	a := &app{in: strings.NewReader(""), out: &s.out, err: &s.err, getenv: func(name string) string { return env[name] }, now: time.Now}
 	go func() {
 		done <- run(ctx, a, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--grace", "100ms"}, args...))
 	}()

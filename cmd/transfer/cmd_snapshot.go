@@ -44,6 +44,8 @@ named by the beginning of its id: vault:SITE@20261121 is the one of that day, va
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.PersistentFlags().StringVar(&a.shared.Database, "database", "", databaseUsage)
+	cmd.PersistentFlags().StringVar(&a.shared.Blobs, "blobs", "", blobsUsage)
 	cmd.PersistentFlags().BoolVar(&o.JSON, "json", false, "write the result as JSON to standard output")
 	cmd.AddCommand(
 		newSnapshotListCommand(a, o), newSnapshotShowCommand(a, o), newSnapshotDiffCommand(a, o), newSnapshotCheckCommand(a, o),
@@ -61,7 +63,12 @@ func (a *app) withVault(ctx context.Context, f func(v *vault.Vault) error) error
 	if err != nil {
 		return err
 	}
-	v, err := vault.Open(ctx, dir, vault.Options{Existing: true, Now: a.now, Logger: a.log})
+	opts, err := a.vaultOptions(a.shared.Database, a.shared.Blobs)
+	if err != nil {
+		return err
+	}
+	opts.Existing = true
+	v, err := vault.Open(ctx, dir, opts)
 	if err != nil {
 		return err
 	}

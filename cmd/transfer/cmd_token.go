@@ -12,6 +12,7 @@ import (
 	"github.com/transfer-runner/runner/protocol/token"
 	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 	runnerserver "github.com/transfer-runner/runner/transfer/server"
 )
 
@@ -29,13 +30,38 @@ func (d *dataFlags) dir(a *app) (string, error) {
 	return vault.DefaultDir(a.getenv)
 }
 
+// tokenFlags say where tokens are.
+type tokenFlags struct {
+	dataFlags
+	jobFlags
+}
+
+// openTokens opens the tokens of a server: beside its jobs where several servers share them, and in its data folder otherwise.
+func openTokens(ctx context.Context, a *app, dir string, store jobStore) (*token.Store, error) {
+	pg, ok := store.(*jobs.Postgres)
+	if !ok {
+		return token.Open(ctx, dir, token.Options{Now: a.now})
+	}
+	db, bind := pg.SQL()
+	return token.OpenShared(ctx, token.Shared{DB: db, Bind: bind, Secret: pg.Secret()}, token.Options{Now: a.now})
+}
+
 // withTokens calls f with the store of tokens.
-func (a *app) withTokens(ctx context.Context, d *dataFlags, f func(*token.Store) error) (err error) {
-	dir, err := d.dir(a)
-	if err != nil {
+func (a *app) withTokens(ctx context.Context, d *tokenFlags, f func(*token.Store) error) (err error) {
+	if d.Database == "" {
+		d.Database = a.getenv(databaseVariable)
+	}
+	var kept jobStore
+	var dir string
+	if d.Database != "" {
+		if kept, err = d.openJobs(ctx, a, ""); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, kept.Close()) }()
+	} else if dir, err = d.dir(a); err != nil {
 		return err
 	}
-	store, err := token.Open(ctx, dir, token.Options{Now: a.now})
+	store, err := openTokens(ctx, a, dir, kept)
 	if err != nil {
 		return err
 	}
@@ -44,7 +70,7 @@ func (a *app) withTokens(ctx context.Context, d *dataFlags, f func(*token.Store)
 }
 
 func newTokenCommand(a *app) *cobra.Command {
-	d := &dataFlags{}
+	d := &tokenFlags{}
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Make, list and revoke the tokens of our own server",
@@ -58,6 +84,7 @@ its admin panel instead.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&d.Data, "data", "", dataUsage)
+	cmd.PersistentFlags().StringVar(&d.Database, "database", "", databaseUsage)
 	cmd.AddCommand(newTokenCreateCommand(a, d), newTokenListCommand(a, d), newTokenRevokeCommand(a, d), newTokenVerifyCommand(a, d))
 	return cmd
 }
@@ -72,7 +99,7 @@ type tokenCreateOptions struct {
 	JSON        bool
 }
 
-func newTokenCreateCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenCreateCommand(a *app, d *tokenFlags) *cobra.Command {
 	o := &tokenCreateOptions{}
 	cmd := &cobra.Command{
 		Use:     "create --name NAME",
@@ -83,7 +110,7 @@ func newTokenCreateCommand(a *app, d *dataFlags) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "", "who or what the token is for")
-	f.StringVar(&o.Permissions, "permissions", "push,pull", "what it permits: push, pull or both")
+	f.StringVar(&o.Permissions, "permissions", "push,pull", "what it permits: push, pull, and jobs, which is everything about jobs")
 	f.DurationVar(&o.Expires, "expires", token.DefaultLifetime, "how long it is good")
 	f.StringVar(&o.Site, "site", "", "the only site that it is for; default: all")
 	f.BoolVar(&o.Once, "once", false, "good for one transfer")
@@ -91,7 +118,7 @@ func newTokenCreateCommand(a *app, d *dataFlags) *cobra.Command {
 	return cmd
 }
 
-func runTokenCreate(ctx context.Context, a *app, d *dataFlags, o *tokenCreateOptions) error {
+func runTokenCreate(ctx context.Context, a *app, d *tokenFlags, o *tokenCreateOptions) error {
 	permissions, err := token.ParsePermissions(o.Permissions)
 	if err != nil {
 		return fmt.Errorf("%w: --permissions: %w", transfer.ErrUsage, err)
@@ -121,7 +148,7 @@ func runTokenCreate(ctx context.Context, a *app, d *dataFlags, o *tokenCreateOpt
 	})
 }
 
-func newTokenListCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenListCommand(a *app, d *tokenFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -174,7 +201,7 @@ func tokenTable(list []token.Token, now time.Time) *table {
 	return t
 }
 
-func newTokenRevokeCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenRevokeCommand(a *app, d *tokenFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "revoke ID|NAME",
 		Short:   "Void a token; sessions that use it end within seconds",
@@ -196,7 +223,7 @@ func newTokenRevokeCommand(a *app, d *dataFlags) *cobra.Command {
 	}
 }
 
-func newTokenVerifyCommand(a *app, d *dataFlags) *cobra.Command {
+func newTokenVerifyCommand(a *app, d *tokenFlags) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:     "verify [-]",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/providers/strapi/project"
 	"github.com/transfer-runner/runner/transfer"
 )
@@ -23,14 +22,18 @@ func (o *moveOptions) resolve(ctx context.Context, a *app, c *console, d directi
 		end       *end
 		principal bool
 	}{{&o.From, &e.from, d == directionPull}, {&o.To, &e.to, d == directionPush}} {
-		parsed, err := providers.Parse(side.flags.Endpoint)
+		parsed, known, err := a.parse(side.flags.Endpoint)
 		if err != nil {
 			return ends{}, fmt.Errorf("--%s: %w", side.flags.name, err)
 		}
 		for _, note := range parsed.Notes {
 			c.say("note: --%s: %s", side.flags.name, note)
 		}
-		side.end.Endpoint = parsed
+		side.end.Endpoint, side.end.remote = parsed, known
+		if known.ReadOnly && !side.end.reads {
+			return ends{}, fmt.Errorf("%w: remote %s is read-only: \"transfer remote add --replace\" without --read-only changes that", transfer.ErrUsage, parsed.Name)
+		}
+		o.prefer(known)
 	}
 	if e.from.Kind == e.to.Kind && e.from.Location == e.to.Location {
 		return ends{}, fmt.Errorf("%w: --from and --to are the same: %s", transfer.ErrUsage, e.to)
@@ -41,13 +44,13 @@ func (o *moveOptions) resolve(ctx context.Context, a *app, c *console, d directi
 		other *end
 		mine  direction
 	}{{&o.From, &e.from, &e.to, directionPull}, {&o.To, &e.to, &e.from, directionPush}} {
-		access, err := o.access(a, side.flags.Header)
+		access, err := o.accessOf(a, side.end, side.flags.Header)
 		if err != nil {
 			return ends{}, err
 		}
 		// With one server there is no doubt whom Strapi's own variable is for.
 		principal := d == side.mine || !side.other.Remote()
-		if access.Token, err = a.token(ctx, side.flags, side.end.Endpoint, principal); err != nil {
+		if access.Token, err = a.token(ctx, side.flags, side.end, principal); err != nil {
 			return ends{}, err
 		}
 		side.end.access = access
@@ -90,7 +93,7 @@ func (o *moveOptions) complete(a *app, d direction) error {
 			return fmt.Errorf("%w: from where? give --from https://host/admin", transfer.ErrUsage)
 		}
 		if o.To.Endpoint == "" {
-			from, err := providers.Parse(o.From.Endpoint)
+			from, _, err := a.parse(o.From.Endpoint)
 			if err != nil {
 				return fmt.Errorf("--from: %w", err)
 			}

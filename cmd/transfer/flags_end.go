@@ -28,7 +28,7 @@ func (e *endFlags) addFlags(f *pflag.FlagSet, name, usage string) {
 	f.StringVar(&e.Token, name+"-token", "", "transfer token of --"+name+"; - reads a line of standard input")
 	f.StringVar(&e.TokenFile, name+"-token-file", "", "file that holds the token of --"+name)
 	f.StringArrayVar(&e.Header, name+"-header", nil, "as --header, for --"+name+" alone")
-	e.site.addFlags(f, name+"-", "schemas")
+	e.site.addFlags(f, name+"-", "schemas", "database")
 }
 
 // tokenEnv are the variables that may hold the token. Only the side that the command is about takes Strapi's own variable, so that a
@@ -42,7 +42,7 @@ func (e *endFlags) tokenEnv(principal bool) []string {
 }
 
 // token finds the token of a server, by asking if need be.
-func (a *app) token(ctx context.Context, e *endFlags, end providers.Endpoint, principal bool) (providers.Secret, error) {
+func (a *app) token(ctx context.Context, e *endFlags, end *end, principal bool) (providers.Secret, error) {
 	if !end.Remote() {
 		if e.Token != "" || e.TokenFile != "" {
 			return "", fmt.Errorf("%w: --%s-token is for servers, and %s is none", transfer.ErrUsage, e.name, end)
@@ -50,11 +50,17 @@ func (a *app) token(ctx context.Context, e *endFlags, end providers.Endpoint, pr
 		return "", nil
 	}
 	env := e.tokenEnv(principal)
+	if end.Name != "" {
+		env = env[:1] // the remote says itself where its token is
+	}
 	flags := fmt.Sprintf("--%s-token or --%s-token-file", e.name, e.name)
 	secret, err := a.secret(secretSource{
 		what: "transfer token of " + end.Host(), flag: e.Token, file: e.TokenFile, env: env, named: flags,
 	})
 	if err != nil || secret != "" {
+		return secret, err
+	}
+	if secret, err = a.remoteToken(end.Name, end.remote); err != nil || secret != "" {
 		return secret, err
 	}
 	return a.askSecret(ctx, "transfer token of "+end.Host(), fmt.Sprintf("give %s, or set %s; a token is made in the admin panel under "+

@@ -82,5 +82,6 @@ type end struct {
 	providers.Endpoint
 
 	access providers.Access
-	reads  bool // it is the source
+	remote remote // that the endpoint is the name of
+	reads  bool   // it is the source
 }

@@ -50,7 +50,7 @@ func (o *moveOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.MaxRate, "max-rate", "highest speed, such as 5MiB/s")
 	f.StringVar(&o.Report, "report", "", "file for a report in JSON")
 	o.mergeFlags.addFlags(f)
-	o.siteFlags.addFlags(f, "", "schemas")
+	o.siteFlags.addFlags(f, "", "schemas", "database")
 	o.keyFlags.addFlags(f)
 	o.netFlags.addFlags(f)
 	o.outputOptions.addFlags(f)
@@ -94,6 +94,7 @@ func badChoice(flag, got, choices string) error {
 // filterFlags say which part of a site is moved.
 type filterFlags struct {
 	Only, Exclude           []string
+	preferred               bool // Only and Exclude are a remote's
 	OnlyTypes, ExcludeTypes []string
 }
 
@@ -129,4 +130,11 @@ func trimmed(list []string) []string {
 		}
 	}
 	return out
+}
+
+// prefer takes over what a remote leaves out by default, if no flag says what is moved.
+func (o *filterFlags) prefer(r remote) {
+	if len(o.Only)+len(o.Exclude) == 0 && len(r.Only)+len(r.Exclude) > 0 {
+		o.Only, o.Exclude, o.preferred = r.Only, r.Exclude, true
+	}
 }

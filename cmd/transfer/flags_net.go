@@ -60,6 +60,15 @@ func (n *netFlags) tls() (*tls.Config, error) {
 	return config, nil
 }
 
+// accessOf is access for one side, which may be a remote with authorities of its own.
+func (n *netFlags) accessOf(a *app, e *end, header []string) (providers.Access, error) {
+	own := *n
+	if own.CAFile == "" {
+		own.CAFile = e.remote.CAFile
+	}
+	return own.access(a, header)
+}
+
 // access fills what the flags say of servers.
 func (n *netFlags) access(a *app, header []string) (providers.Access, error) {
 	if n.Retries < 0 {

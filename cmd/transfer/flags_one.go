@@ -23,7 +23,7 @@ type readFlags struct {
 func (r *readFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.Token, "token", "", "transfer token of the server; - reads a line of standard input")
 	f.StringVar(&r.TokenFile, "token-file", "", "file that holds the token")
-	r.siteFlags.addFlags(f, "", "with-schemas")
+	r.siteFlags.addFlags(f, "", "with-schemas", "database")
 	r.keyFlags.addFlags(f)
 	r.netFlags.addFlags(f)
 	if flag := f.Lookup("recipient"); flag != nil {
@@ -33,22 +33,22 @@ func (r *readFlags) addFlags(f *pflag.FlagSet) {
 
 // argument reads an endpoint that is given as an argument.
 func (r *readFlags) argument(ctx context.Context, a *app, c *console, text string) (*end, error) {
-	parsed, err := providers.Parse(text)
+	parsed, known, err := a.parse(text)
 	if err != nil {
 		return nil, err
 	}
 	for _, note := range parsed.Notes {
 		c.say("note: %s", note)
 	}
-	e := &end{Endpoint: parsed, reads: true}
-	if e.access, err = r.access(a, nil); err != nil {
+	e := &end{Endpoint: parsed, remote: known, reads: true}
+	if e.access, err = r.accessOf(a, e, nil); err != nil {
 		return nil, err
 	}
 	if parsed.Remote() {
 		if r.Insecure {
 			c.insist("warning: --insecure: certificates are not checked, anyone in between can read the token and the content")
 		}
-		if e.access.Token, err = r.token(ctx, a, parsed); err != nil {
+		if e.access.Token, err = r.token(ctx, a, e); err != nil {
 			return nil, err
 		}
 	}
@@ -61,11 +61,14 @@ func (r *readFlags) argument(ctx context.Context, a *app, c *console, text strin
 // tokenNames are the variables that a token is looked for in.
 func tokenNames() []string { return []string{"TRANSFER_FROM_TOKEN", "STRAPI_TRANSFER_TOKEN"} }
 
-func (r *readFlags) token(ctx context.Context, a *app, e providers.Endpoint) (providers.Secret, error) {
+func (r *readFlags) token(ctx context.Context, a *app, e *end) (providers.Secret, error) {
 	secret, err := a.secret(secretSource{
 		what: "transfer token of " + e.Host(), flag: r.Token, file: r.TokenFile, env: tokenNames(), named: "--token or --token-file",
 	})
 	if err != nil || secret != "" {
+		return secret, err
+	}
+	if secret, err = a.remoteToken(e.Name, e.remote); err != nil || secret != "" {
 		return secret, err
 	}
 	return a.askSecret(ctx, "transfer token of "+e.Host(), "give --token or --token-file, or set "+strings.Join(tokenNames(), " or "))

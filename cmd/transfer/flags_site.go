@@ -21,13 +21,13 @@ type siteFlags struct {
 }
 
 // addFlags adds the flags with a prefix such as "from-", for one side of a transfer, or without. schemas is how the one for schemas
-// is called.
-func (s *siteFlags) addFlags(f *pflag.FlagSet, prefix, schemas string) {
+// is called, and database the one for the database.
+func (s *siteFlags) addFlags(f *pflag.FlagSet, prefix, schemas, database string) {
 	flags := []struct {
 		to          *string
 		name, usage string
 	}{
-		{&s.Database, "database", "database of a Strapi project instead of its own, such as postgres://user@host/name"},
+		{&s.Database, database, "database of a Strapi project instead of its own, such as postgres://user@host/name"},
 		{&s.Uploads, "uploads", "folder of the uploaded files of a Strapi project or database"},
 		{&s.Schemas, schemas, "schemas of a Strapi database: a file of inspect --schemas, or a folder of components"},
 		{&s.Env, "strapi-env", "NODE_ENV of a Strapi project (development)"},

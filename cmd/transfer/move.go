@@ -81,6 +81,11 @@ func (m *move) prepare(ctx context.Context) (err error) {
 	if *m.ends, err = m.opts.resolve(ctx, m.app, m.console, m.mine); err != nil {
 		return err
 	}
+	if m.opts.preferred {
+		if m.engine, err = m.opts.engine(); err != nil {
+			return err
+		}
+	}
 	if m.opts.Insecure && (m.from.Remote() || m.to.Remote()) {
 		m.console.insist("warning: --insecure: certificates are not checked, anyone in between can read the token and the content")
 	}

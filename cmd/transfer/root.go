@@ -48,6 +48,7 @@ Endpoints:
   backup.tar.gz             an archive: .tar or .tar.gz, encrypted with .enc (as Strapi does) or .age
   dir:PATH, ./export/       the same content unpacked
   vault:SITE[@SNAPSHOT]     a site in the local vault, or one snapshot of it
+  NAME                      a server that "transfer remote add" gave a name
 
 ` + exitHelp,
 		Example: `  transfer demo
@@ -73,7 +74,7 @@ Endpoints:
 	root.PersistentFlags().StringVar(&a.data, "data", "", dataUsage)
 	root.AddCommand(
 		newPushCommand(a), newPullCommand(a), newInspectCommand(a), newDiffCommand(a), newDoctorCommand(a), newDemoCommand(a),
-		newServeCommand(a), newTokenCommand(a), newSnapshotCommand(a), newVersionCommand(a),
+		newServeCommand(a), newTokenCommand(a), newSnapshotCommand(a), newJobCommand(a), newRemoteCommand(a), newVersionCommand(a),
 	)
 	return root
 }

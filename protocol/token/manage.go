@@ -10,7 +10,7 @@ import (
 
 // List returns all tokens, newest first.
 func (s *Store) List(ctx context.Context) (list []Token, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT "+columns+" FROM tokens ORDER BY created DESC, rowid DESC LIMIT ?", maxListed)
+	rows, err := s.db.QueryContext(ctx, "SELECT "+columns+" FROM {tokens} ORDER BY created DESC, {rowid} DESC LIMIT ?", maxListed)
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", err)
 	}
@@ -39,7 +39,7 @@ func (s *Store) Revoke(ctx context.Context, which string) (Token, error) {
 	}
 	if t.Revoked.IsZero() {
 		t.Revoked = s.now()
-		if _, err := s.db.ExecContext(ctx, "UPDATE tokens SET revoked = ? WHERE id = ?", t.Revoked.Unix(), t.ID); err != nil {
+		if _, err := s.db.ExecContext(ctx, "UPDATE {tokens} SET revoked = ? WHERE id = ?", t.Revoked.Unix(), t.ID); err != nil {
 			return t, fmt.Errorf("revoke token: %w", err)
 		}
 	}
@@ -48,7 +48,7 @@ func (s *Store) Revoke(ctx context.Context, which string) (Token, error) {
 
 // Permit changes what the token called id is for. Sessions that go beyond it end.
 func (s *Store) Permit(ctx context.Context, id string, permissions []protocol.Direction, site string) error {
-	if _, err := s.db.ExecContext(ctx, "UPDATE tokens SET permissions = ?, site = ? WHERE id = ?", joined(permissions), site, id); err != nil {
+	if _, err := s.db.ExecContext(ctx, "UPDATE {tokens} SET permissions = ?, site = ? WHERE id = ?", joined(permissions), site, id); err != nil {
 		return fmt.Errorf("change token: %w", err)
 	}
 	return nil
@@ -84,11 +84,16 @@ func (s *Store) resolve(ctx context.Context, which string) (Token, error) {
 // Empty reports whether no token was ever made.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	var n int
-	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM tokens LIMIT 1)").Scan(&n); err != nil {
+	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM {tokens} LIMIT 1) AS any_token").Scan(&n); err != nil {
 		return false, fmt.Errorf("count tokens: %w", err)
 	}
 	return n == 0, nil
 }
 
-// Close lets go of the store.
-func (s *Store) Close() error { return s.db.Close() }
+// Close lets go of the store. A database that was given to it stays open.
+func (s *Store) Close() error {
+	if s.lent {
+		return nil
+	}
+	return s.db.Close()
+}

@@ -34,9 +34,10 @@ const (
 // Store keeps the tokens of a server in its data folder. Several processes may use one, such as a server and the command that
 // revokes. Its methods may be called concurrently.
 type Store struct {
-	db  *sql.DB
-	key []byte
-	now func() time.Time
+	db   database
+	lent bool // db is somebody else's
+	key  []byte
+	now  func() time.Time
 }
 
 // Options are the choices of a [Store]. The zero value works.
@@ -71,7 +72,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open the tokens: %w", err)
 	}
 	db.SetMaxOpenConns(4)
-	s := &Store{db: db, key: key, now: opts.Now}
+	s := &Store{db: database{db, strings.NewReplacer("{tokens}", "tokens", "{rowid}", "rowid").Replace}, key: key, now: opts.Now}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the tokens in %s: %w", path, err), db.Close())
 	}
@@ -145,12 +146,20 @@ func (s *Store) Create(ctx context.Context, spec Spec) (Token, string, error) {
 	if err != nil {
 		return Token{}, "", err
 	}
-	_, err = s.db.ExecContext(ctx, "INSERT INTO tokens (id, name, permissions, site, once, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		t.ID, t.Name, joined(t.Permissions), t.Site, t.Once, t.Created.Unix(), t.Expires.Unix())
+	_, err = s.db.ExecContext(ctx, "INSERT INTO {tokens} (id, name, permissions, site, once, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		t.ID, t.Name, joined(t.Permissions), t.Site, number(t.Once), t.Created.Unix(), t.Expires.Unix())
 	if err != nil {
 		return Token{}, "", fmt.Errorf("create token: %w", err)
 	}
 	return t, text, nil
+}
+
+// number is a boolean as databases without such a type have it.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func joined(permissions []protocol.Direction) string {
@@ -197,7 +206,7 @@ func (s *Store) Check(ctx context.Context, id string) (Token, error) {
 const columns = "id, name, permissions, site, once, created, expires, last_used, spent, revoked"
 
 func (s *Store) find(ctx context.Context, id string) (Token, error) {
-	t, err := scan(s.db.QueryRowContext(ctx, "SELECT "+columns+" FROM tokens WHERE id = ?", id).Scan)
+	t, err := scan(s.db.QueryRowContext(ctx, "SELECT "+columns+" FROM {tokens} WHERE id = ?", id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, ErrInvalid
 	}
@@ -232,7 +241,7 @@ func moment(n sql.NullInt64) time.Time {
 // Used notes that the token called id was used.
 func (s *Store) Used(ctx context.Context, id string) error {
 	now := s.now()
-	_, err := s.db.ExecContext(ctx, "UPDATE tokens SET last_used = ? WHERE id = ? AND (last_used IS NULL OR last_used <= ?)",
+	_, err := s.db.ExecContext(ctx, "UPDATE {tokens} SET last_used = ? WHERE id = ? AND (last_used IS NULL OR last_used <= ?)",
 		now.Unix(), id, now.Add(-useEvery).Unix())
 	if err != nil {
 		return fmt.Errorf("note the use of a token: %w", err)
@@ -242,7 +251,7 @@ func (s *Store) Used(ctx context.Context, id string) error {
 
 // Claim uses up a token that is good for one transfer. Of several that try, one succeeds; the others get [ErrSpent].
 func (s *Store) Claim(ctx context.Context, id string) error {
-	result, err := s.db.ExecContext(ctx, "UPDATE tokens SET spent = ? WHERE id = ? AND spent IS NULL", s.now().Unix(), id)
+	result, err := s.db.ExecContext(ctx, "UPDATE {tokens} SET spent = ? WHERE id = ? AND spent IS NULL", s.now().Unix(), id)
 	if err != nil {
 		return fmt.Errorf("claim a token: %w", err)
 	}

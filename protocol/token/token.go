@@ -29,6 +29,13 @@ const (
 	maxName  = 100
 )
 
+// Jobs is the permission to see and do everything that a server's jobs can: start transfers with the remotes that the server has tokens
+// for, cancel those of others, and change schedules. It is not part of the protocol, whose directions the other permissions are.
+const Jobs protocol.Direction = "jobs"
+
+// known reports whether p is a permission.
+func known(p protocol.Direction) bool { return p == protocol.Push || p == protocol.Pull || p == Jobs }
+
 // Token is what is known of a token, without its text.
 type Token struct {
 	ID          string               `json:"id"`
@@ -89,8 +96,8 @@ func (s Spec) withDefaults() (Spec, error) {
 		return s, fmt.Errorf("a token lives at least a second and at most %d days", int(MaxLifetime.Hours()/24))
 	}
 	for _, p := range s.Permissions {
-		if p != protocol.Push && p != protocol.Pull {
-			return s, fmt.Errorf("unknown permission %q: one of push, pull", p)
+		if !known(p) {
+			return s, fmt.Errorf("unknown permission %q: one of push, pull, jobs", p)
 		}
 	}
 	return s, nil
@@ -101,8 +108,8 @@ func ParsePermissions(text string) ([]protocol.Direction, error) {
 	var out []protocol.Direction
 	for name := range strings.SplitSeq(text, ",") {
 		p := protocol.Direction(strings.ToLower(strings.TrimSpace(name)))
-		if p != protocol.Push && p != protocol.Pull {
-			return nil, fmt.Errorf("unknown permission %q: one of push, pull", p)
+		if !known(p) {
+			return nil, fmt.Errorf("unknown permission %q: one of push, pull, jobs", p)
 		}
 		if !slices.Contains(out, p) {
 			out = append(out, p)

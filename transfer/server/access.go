@@ -67,6 +67,15 @@ func (a *access) used(ctx context.Context, t token.Token) {
 
 // check returns why the token called id is not good any more for what it is used for.
 func (a *access) check(ctx context.Context, id string, direction protocol.Direction, site string) error {
+	t, err := a.current(ctx, id)
+	if err == nil && !t.Permits(direction, site) {
+		return errForbidden
+	}
+	return err
+}
+
+// current returns the token called id as it is now, or was a moment ago.
+func (a *access) current(ctx context.Context, id string) (token.Token, error) {
 	now := time.Now()
 	a.mu.Lock()
 	k, ok := a.known[id]
@@ -78,18 +87,16 @@ func (a *access) check(ctx context.Context, id string, direction protocol.Direct
 			k = knownToken{token: fresh, err: err, at: now}
 			a.remember(id, k)
 		case !ok || now.Sub(k.at) >= trustFor:
-			return fmt.Errorf("check token: %w", err)
+			return fresh, fmt.Errorf("check token: %w", err)
 		}
 	}
 	switch {
 	case k.err != nil:
-		return k.err
+		return k.token, k.err
 	case !now.Before(k.token.Expires):
-		return token.ErrExpired
-	case !k.token.Permits(direction, site):
-		return errForbidden
+		return k.token, token.ErrExpired
 	}
-	return nil
+	return k.token, nil
 }
 
 func (a *access) remember(id string, k knownToken) {

@@ -74,6 +74,8 @@ type Config struct {
 	AuthInterval      time.Duration // age after which what is known of a token is asked again. Default 1 s
 	Grace             time.Duration // how long a shutdown lets transfers run on. Default 10 s
 
+	Jobs JobsConfig // zero: no jobs
+
 	Logger *slog.Logger // nil discards
 }
 
@@ -82,11 +84,7 @@ var siteName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$`)
 
 // ValidSite reports whether name can be the name of a site.
 func ValidSite(name string) bool {
-	switch name {
-	case "admin", "healthz", "readyz", "metrics":
-		return false
-	}
-	return siteName.MatchString(name)
+	return !reserved(name) && siteName.MatchString(name)
 }
 
 func (c Config) withDefaults() Config {
@@ -116,13 +114,13 @@ func (c Config) validate() error {
 	}
 	for name, site := range c.Sites {
 		if !ValidSite(name) {
-			return fmt.Errorf("%q cannot be the name of a site: letters, digits, - and _, at most 63, and not admin, healthz, readyz or metrics", name)
+			return fmt.Errorf("%q cannot be the name of a site: letters, digits, - and _, at most 63, and not admin, api, healthz, readyz, metrics or ws", name)
 		}
 		if site == nil {
 			return fmt.Errorf("site %q is nil", name)
 		}
 	}
-	return nil
+	return c.Jobs.validate(c.Sites)
 }
 
 // Names of log attributes.

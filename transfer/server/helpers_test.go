@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +172,10 @@ func (s *site) committed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.commits
+}
+
+// through is the address of a server behind a proxy.
+func (r *rig) through(f transfertest.Fault) (*transfertest.Proxy, string) {
+	p := transfertest.NewProxy(r.tb, strings.TrimPrefix(r.http.URL, "http://"), f)
+	return p, "http://" + p.Address() + "/admin"
 }

@@ -44,9 +44,24 @@ func (s *Server) Handler() http.Handler {
 			}
 			exposition.ServeHTTP(w, r)
 		default:
-			fail(w, http.StatusNotFound, "NotFoundError", "Not Found")
+			s.beyond(w, r)
 		}
 	})
+}
+
+// beyond answers what is about jobs.
+func (s *Server) beyond(w http.ResponseWriter, r *http.Request) {
+	if s.feed(w, r) {
+		return
+	}
+	switch path := r.URL.Path; {
+	case s.api != nil && (path == apiPath || strings.HasPrefix(path, apiPath+"/")):
+		s.api.ServeHTTP(w, r)
+	case s.pages != nil:
+		s.pages.ServeHTTP(w, r)
+	default:
+		fail(w, http.StatusNotFound, "NotFoundError", "Not Found")
+	}
 }
 
 // maxScrapes is how many requests for metrics are answered at a time.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/transfer-runner/runner/dispatcher"
 	"github.com/transfer-runner/runner/protocol"
+	"github.com/transfer-runner/runner/transfer/jobs"
 )
 
 // Why a session ends that the keeper ends.
@@ -68,6 +69,8 @@ func (s *session) bye(ctx context.Context, cause error) {
 	switch {
 	case errors.Is(cause, errShutdown):
 		code, reason = websocket.CloseGoingAway, errShutdown.Error()
+	case errors.Is(cause, jobs.ErrCancelled):
+		code, reason = websocket.ClosePolicyViolation, jobs.ErrCancelled.Error()
 	case errors.Is(cause, errToken):
 		code, reason = websocket.ClosePolicyViolation, errToken.Error()
 	case errors.Is(cause, errIdle), errors.Is(cause, errSlow), errors.Is(cause, errSilent):

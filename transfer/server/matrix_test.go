@@ -51,15 +51,15 @@ import (
 //
 // The numbers are those of the project's reliability matrix.
 
-// slow is a destination that takes its time.
-type slow struct {
+// slowWriter is a destination that takes its time.
+type slowWriter struct {
 	transfer.Destination
 
 	takes  time.Duration
 	writes *atomic.Int64
 }
 
-func (s slow) Write(ctx context.Context, batch transfer.Batch) error {
+func (s slowWriter) Write(ctx context.Context, batch transfer.Batch) error {
 	s.writes.Add(1)
 	if batch.Stage == transfer.StageAssets { // one message holds several
 		<-time.After(s.takes / 5)
@@ -76,7 +76,7 @@ func TestWorkThatTakesLongerThanTheResendIsDoneOnce(t *testing.T) {
 			t.Parallel()
 			count := func(takes time.Duration) int64 {
 				writes := new(atomic.Int64)
-				s := &site{content: old(), blank: true, wrap: func(d transfer.Destination) transfer.Destination { return slow{d, takes, writes} }}
+				s := &site{content: old(), blank: true, wrap: func(d transfer.Destination) transfer.Destination { return slowWriter{d, takes, writes} }}
 				inWorld(t, s, func(w *world) {
 					require.NoError(w.t, w.push(atServer, offer))
 					require.Equal(w.t, "new", whichOf(s.current()))

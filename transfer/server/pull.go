@@ -15,6 +15,7 @@ import (
 
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 )
 
 // pull is a conversation in which the site has the content. One connection may carry several, one after the other.
@@ -43,6 +44,7 @@ type pullState struct {
 	streams map[protocol.Stage]*stream
 	pumps   *errgroup.Group
 	closed  bool
+	job     *jobs.Recorder // nil before the first stage, and after it was written down how it ended
 }
 
 var _ conversation = (*pull)(nil)
@@ -151,6 +153,7 @@ func (p *pull) action(ctx context.Context, action protocol.Action) (json.RawMess
 			p.sess.log.InfoContext(ctx, "pull closed", slog.String(keyTransfer, p.id))
 		}
 		p.running.Store(false)
+		p.endJob(nil)
 		return nil, nil
 	case protocol.ActionBeforeTransfer, protocol.ActionRollback: // refused before
 		return nil, nil
@@ -191,6 +194,7 @@ func (p *pull) reset(ctx context.Context, cause error) {
 			p.sess.log.WarnContext(ctx, "close the source", slog.Any(keyError, err))
 		}
 	}
+	p.endJob(cause)
 	p.pullState = pullState{}
 	p.running.Store(false)
 	p.flow = protocol.Flow{Rules: protocol.RulesServer, Direction: protocol.Pull}
@@ -225,8 +229,11 @@ func (p *pull) start(ctx context.Context, stage protocol.Stage) (json.RawMessage
 	if err != nil {
 		return nil, nil, err
 	}
+	if p.job == nil && !p.closed {
+		p.job = p.sess.beginJob(ctx, "")
+	}
 	streamCtx, cancel := context.WithCancelCause(ctx)
-	s := &stream{pull: p, stage: transfer.Stage(stage), id: result.ID, cancel: cancel, src: p.src, reading: p.reading, since: time.Now()}
+	s := &stream{pull: p, stage: transfer.Stage(stage), id: result.ID, cancel: cancel, src: p.src, reading: p.reading, since: time.Now(), job: p.job}
 	s.window = newFlights(max(1, p.agreed.Window))
 	p.streams[stage] = s
 	pumps := p.pumps

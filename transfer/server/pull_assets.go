@@ -33,7 +33,7 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 	s.data = protocol.AppendAssetStart(s.data, protocol.AssetStart{
 		ID: id.String(), Filename: a.Filename, Filepath: a.Filepath, Size: max(a.Length, 0), Metadata: a.Metadata,
 	})
-	if err := s.chunks(ctx, id.String(), body); err != nil {
+	if err := s.chunks(ctx, id.String(), a.Filename, body); err != nil {
 		return fmt.Errorf("send file %s: %w", a.Filename, err)
 	}
 	sum := ""
@@ -48,14 +48,16 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 	return s.flush(ctx)
 }
 
-func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
+func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) error {
 	if !s.pull.init.Checksums && s.pull.agreed == (protocol.Extensions{}) {
-		return s.plainChunks(ctx, id, body)
+		return s.plainChunks(ctx, id, name, body)
 	}
 	chunk := make([]byte, protocol.AssetChunkBytes)
 	for {
 		n, err := readFull(body, chunk)
 		if n > 0 {
+			s.sent += int64(n)
+			s.observe(transfer.EventStageProgress, name)
 			s.item()
 			s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBase64, chunk[:n])
 			if s.bytes += n; s.bytes >= protocol.AssetBatchBytes {
@@ -76,7 +78,7 @@ func (s *stream) chunks(ctx context.Context, id string, body io.Reader) error {
 // plainChunks sends a file to a client that does not ask for checksums, and so is, or may be, from before 5.43. Those take base64 for the
 // file itself. And they acknowledge a frame before they have handled it, and handle several at a time: of a file that has more than one
 // chunk in a frame, and more than one frame, they mix up the order. So a file is one frame, or its start is one and each chunk is.
-func (s *stream) plainChunks(ctx context.Context, id string, body io.Reader) error {
+func (s *stream) plainChunks(ctx context.Context, id, name string, body io.Reader) error {
 	chunk := make([]byte, protocol.AssetBatchBytes)
 	for first := true; ; first = false {
 		n, err := readFull(body, chunk)
@@ -90,6 +92,8 @@ func (s *stream) plainChunks(ctx context.Context, id string, body io.Reader) err
 			}
 		}
 		if n > 0 {
+			s.sent += int64(n)
+			s.observe(transfer.EventStageProgress, name)
 			s.item()
 			s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBuffer, chunk[:n])
 		}

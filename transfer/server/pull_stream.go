@@ -13,6 +13,7 @@ import (
 
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 )
 
 // stream is a stage that is being pulled.
@@ -25,6 +26,10 @@ type stream struct {
 	reading chan struct{}
 	window  *flights
 	since   time.Time
+	job     *jobs.Recorder
+
+	items, sent int64 // records, and bytes of them, that were read
+	total       *transfer.Count
 
 	compressor protocol.Compressor
 	data       []byte // the items of the next frame: "[a,b"
@@ -71,9 +76,13 @@ func (s *stream) pump(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-s.reading }()
+	s.observe(transfer.EventStageStarted, "")
 	for item, err := range s.src.Read(ctx, s.stage, 0) {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", s.stage, err)
+		}
+		if s.items == 0 {
+			s.count(ctx)
 		}
 		if asset, ok := item.Record.(transfer.Asset); ok {
 			err = s.sendAsset(ctx, asset)
@@ -83,8 +92,13 @@ func (s *stream) pump(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.items++
 	}
-	return s.flush(ctx)
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	s.observe(transfer.EventStageFinished, "")
+	return nil
 }
 
 func (s *stream) sendRecord(ctx context.Context, record transfer.Record) error {
@@ -109,6 +123,7 @@ func (s *stream) sendRecord(ctx context.Context, record transfer.Record) error {
 	}
 	s.item()
 	s.data = record.AppendJSON(s.data)
+	s.sent += record.Size()
 	if len(s.data) >= protocol.FrameBytes {
 		return s.flush(ctx)
 	}
@@ -140,6 +155,9 @@ func (s *stream) flush(ctx context.Context) error {
 		s.data = append(s.data, ']')
 	}
 	data := s.data
+	if s.stage != transfer.StageAssets {
+		s.observe(transfer.EventStageProgress, "")
+	}
 	s.data, s.bytes = data[:0], 0
 	if s.stage != transfer.StageAssets && s.pull.agreed.Has(protocol.ExtensionCompression) {
 		packed, err := s.compressor.Append(nil, data)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/transfer"
+	"github.com/transfer-runner/runner/transfer/jobs"
 )
 
 // push is a conversation in which the client has the content. One connection may carry several, one after the other.
@@ -47,6 +48,7 @@ type pushState struct {
 	held    map[int64]protocol.Request // messages that came before their turn
 	failure error                      // why what was written must not be committed
 	done    bool                       // committed
+	job     *jobs.Recorder             // nil before it begins, and after it was written down how it ended
 }
 
 var _ conversation = (*push)(nil)
@@ -278,6 +280,7 @@ func (p *push) begin(ctx context.Context) error {
 		return err
 	}
 	p.plan = p.makePlan()
+	p.job = p.sess.beginJob(ctx, p.plan.Source.Version)
 	p.policy = newPolicy(p.desc)
 	if _, err := p.dst.Begin(ctx, p.plan); err != nil {
 		p.discard(ctx, err)
@@ -317,6 +320,7 @@ func (p *push) commit(ctx context.Context) error {
 	}
 	p.done = true
 	p.remark(ctx)
+	p.endJob(nil)
 	p.sess.server.metrics.transfers.WithLabelValues(string(protocol.Push), "committed").Inc()
 	p.sess.log.InfoContext(ctx, "push committed", slog.String(keyTransfer, p.id))
 	p.letGo(ctx)
@@ -351,6 +355,7 @@ func (p *push) discard(ctx context.Context, cause error) {
 		p.stage = nil
 	}
 	p.letGo(ctx)
+	p.endJob(cause)
 }
 
 // letGo closes the destination and lets the next writer in.

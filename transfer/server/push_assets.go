@@ -171,12 +171,15 @@ func (s *step) takeAsset(ctx context.Context, item protocol.AssetItem) error {
 			return err
 		}
 		s.finished++
+		s.push.job.Observe(observed(transfer.EventStageProgress, s.stage, s.finished, s.bytes, in.name))
 		return nil
 	}
 	var err error
 	if s.chunk, err = item.DecodeChunk(s.chunk[:0]); err != nil {
 		return assetError(err)
 	}
+	s.bytes += int64(len(s.chunk))
+	s.observe(transfer.EventStageProgress)
 	return s.asset.write(s.chunk)
 }
 

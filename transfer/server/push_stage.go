@@ -60,6 +60,7 @@ type step struct {
 	since time.Time
 
 	started, finished int64 // items that came, items that are written
+	bytes             int64 // of them
 	failure           error // of a message; the end of the stage repeats it
 	asset             *incoming
 	chunk             []byte
@@ -100,6 +101,7 @@ func (p *push) start(ctx context.Context, stage transfer.Stage) error {
 		return p.fail(ctx, stage, err)
 	}
 	p.stage = &step{push: p, stage: stage, since: time.Now()}
+	p.stage.observe(transfer.EventStageStarted)
 	return nil
 }
 
@@ -236,6 +238,8 @@ func (s *step) takeRecords(ctx context.Context, data json.RawMessage) error {
 		return err
 	}
 	s.finished += int64(len(records))
+	s.bytes += int64(len(data))
+	s.observe(transfer.EventStageProgress)
 	return nil
 }
 
@@ -257,6 +261,7 @@ func (p *push) end(ctx context.Context, stage transfer.Stage) (json.RawMessage, 
 	}
 	s.abort(err)
 	p.stage = nil
+	s.observe(transfer.EventStageFinished)
 	p.sess.server.metrics.stage(protocol.Push, protocol.Stage(stage), s.since)
 	if err == nil {
 		err = p.settled(ctx, stage)

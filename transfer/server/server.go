@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/transfer-runner/runner/transfer/jobs"
+	"github.com/transfer-runner/runner/transfer/server/live"
 )
 
 // Bounds of what a peer that is not known yet may cost.
@@ -31,6 +34,11 @@ type Server struct {
 	metrics *metrics
 	access  *access
 	started time.Time
+	polls   polls
+	jobs    *jobs.Manager // nil without
+	api     http.Handler  // nil without jobs
+	feeds   *live.Live    // nil without jobs
+	pages   http.Handler  // nil without a dashboard
 
 	mu       sync.Mutex // guards what follows
 	closing  bool
@@ -47,10 +55,13 @@ func New(config Config) (*Server, error) {
 	s := &Server{
 		config: config, log: config.Logger, places: make(map[string]*place), metrics: newMetrics(), started: time.Now(),
 		access:   &access{tokens: config.Tokens, every: config.AuthInterval, log: config.Logger, known: make(map[string]knownToken)},
-		sessions: make(map[*session]struct{}), empty: make(chan struct{}),
+		sessions: make(map[*session]struct{}), empty: make(chan struct{}), polls: polls{known: make(map[string]*pollCount)},
 	}
 	for name, site := range config.Sites {
 		s.places[name] = &place{Site: site, name: name}
+	}
+	if err := s.prepareJobs(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -69,6 +80,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 		config.NextProtos = []string{"http/1.1"}
 		listener = tls.NewListener(listener, config)
 	}
+	if s.jobs != nil {
+		if err := s.jobs.Open(ctx); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -76,11 +92,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 		}
 		return nil
 	})
+	jobsDone := make(chan struct{})
+	group.Go(func() error {
+		defer close(jobsDone)
+		return s.RunJobs(ctx)
+	})
 	group.Go(func() error {
 		<-ctx.Done()
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Grace+shutdownMargin)
 		defer cancel()
 		s.Shutdown(late)
+		<-jobsDone // the feeds end with them
 		return web.Shutdown(late)
 	})
 	return group.Wait()

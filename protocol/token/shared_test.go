@@ -1,0 +1,117 @@
+package token_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+
+	"github.com/transfer-runner/runner/protocol"
+	"github.com/transfer-runner/runner/protocol/token"
+)
+
+// postgres makes a database of the test's own. Without a server the test is skipped, but not in CI.
+func postgres(t *testing.T) *sql.DB {
+	t.Helper()
+	server := os.Getenv("TRANSFER_TEST_POSTGRES")
+	if server == "" {
+		server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
+	}
+	admin, err := sql.Open("pgx", server)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, admin.Close()) })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := admin.PingContext(ctx); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("CI needs PostgreSQL; start it, or set TRANSFER_TEST_POSTGRES: %v", err)
+		}
+		t.Skipf("no PostgreSQL: start one on 127.0.0.1:5432, or set TRANSFER_TEST_POSTGRES: %v", err)
+	}
+	name := "h6_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	_, err = admin.ExecContext(ctx, "CREATE DATABASE "+name)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := admin.ExecContext(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name))
+		require.NoError(t, err)
+	})
+	u, err := url.Parse(server)
+	require.NoError(t, err)
+	u.Path = "/" + name
+	db, err := sql.Open("pgx", u.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+func dollars(query string) string {
+	parts := strings.Split(query, "?")
+	for i := range parts[1:] {
+		parts[i+1] = fmt.Sprintf("$%d%s", i+1, parts[i+1])
+	}
+	return strings.Join(parts, "")
+}
+
+func TestServersOfADatabaseShareTheirTokens(t *testing.T) {
+	t.Parallel()
+	db := postgres(t)
+	secret := bytes.Repeat([]byte("s"), 32)
+	stores := make([]*token.Store, 4)
+	var all sync.WaitGroup
+	for i := range stores {
+		all.Go(func() {
+			var err error
+			if stores[i], err = token.OpenShared(t.Context(), token.Shared{DB: db, Bind: dollars, Secret: secret}, token.Options{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	a, b := stores[0], stores[1]
+	empty, err := b.Empty(t.Context())
+	require.NoError(t, err)
+	require.True(t, empty)
+	made, text, err := a.Create(t.Context(), token.Spec{Name: "ci", Permissions: []protocol.Direction{protocol.Push, token.Jobs}, Site: "blog"})
+	require.NoError(t, err)
+	got, err := b.Verify(t.Context(), text)
+	require.NoError(t, err)
+	require.Equal(t, made.ID, got.ID)
+	require.True(t, got.Permits(token.Jobs, "blog"))
+	require.NoError(t, b.Used(t.Context(), made.ID))
+	require.NoError(t, b.Permit(t.Context(), made.ID, []protocol.Direction{protocol.Pull}, ""))
+	list, err := a.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.False(t, list[0].LastUsed.IsZero())
+	require.True(t, list[0].Permits(protocol.Pull, "x"))
+
+	once, onceText, err := a.Create(t.Context(), token.Spec{Name: "once", Once: true})
+	require.NoError(t, err)
+	require.NoError(t, a.Claim(t.Context(), once.ID))
+	require.ErrorIs(t, b.Claim(t.Context(), once.ID), token.ErrSpent)
+	_, err = b.Verify(t.Context(), onceText)
+	require.ErrorIs(t, err, token.ErrSpent)
+	_, err = a.Revoke(t.Context(), "ci")
+	require.NoError(t, err)
+	_, err = b.Verify(t.Context(), text)
+	require.ErrorIs(t, err, token.ErrInvalid)
+
+	stranger, err := token.OpenShared(t.Context(), token.Shared{DB: db, Bind: dollars, Secret: bytes.Repeat([]byte("x"), 32)}, token.Options{})
+	require.NoError(t, err)
+	_, err = stranger.Verify(t.Context(), onceText)
+	require.ErrorIs(t, err, token.ErrInvalid, "another secret")
+	_, err = token.OpenShared(t.Context(), token.Shared{DB: db, Bind: dollars, Secret: []byte("short")}, token.Options{})
+	require.ErrorContains(t, err, "at least 32")
+	require.NoError(t, a.Close())
+	require.NoError(t, db.PingContext(t.Context()), "the database is somebody else's")
+}
