@@ -198,12 +198,12 @@ func TestWriteTimeoutIsForEachPiece(t *testing.T) {
 		buf := make([]byte, 512<<10)
 		for err == nil {
 			_, err = io.ReadFull(r, buf)
-			timer := time.NewTimer(20 * time.Millisecond) // a slow reader: 25 MB/s
+			timer := time.NewTimer(50 * time.Millisecond) // a slow reader: 10 MB/s
 			<-timer.C
 		}
 		_ = conn.WriteMessage(websocket.TextMessage, []byte("all"))
 		_ = drain(conn)
-	}), dispatcher.DialOptions{WebSocketOptions: dispatcher.WebSocketOptions{WriteTimeout: 500 * time.Millisecond}})
+	}), dispatcher.DialOptions{WebSocketOptions: dispatcher.WebSocketOptions{WriteTimeout: 2 * time.Second}})
 	began := time.Now()
 	require.NoError(t, w.Write(t.Context(), make([]byte, 24<<20)))
 	got, err := w.Read(t.Context())

@@ -120,7 +120,7 @@ func timedRun(b *testing.B, lists ...[]string) stageSeconds {
 }
 
 // toldByStock is a line in which Strapi's command says what a stage took.
-var toldByStock = regexp.MustCompile(`(\w+): [^\n]*\(elapsed: (\d+) ms\)`)
+var toldByStock = regexp.MustCompile(`✔ (\w+): [^\n]* · (?:(\d+)m ?)?([\d.]+)(ms|s)\s`)
 
 // theirs runs Strapi's command and returns what its stages took.
 func theirs(b *testing.B, instance *strapitest.Instance, args ...string) stageSeconds {
@@ -129,9 +129,17 @@ func theirs(b *testing.B, instance *strapitest.Instance, args ...string) stageSe
 	require.NoError(b, result.Err, "%s%s", result.Stdout, result.Stderr)
 	out := make(stageSeconds)
 	for _, found := range toldByStock.FindAllStringSubmatch(result.Stdout+result.Stderr, -1) {
-		ms, err := strconv.Atoi(found[2])
+		seconds, err := strconv.ParseFloat(found[3], 64)
 		require.NoError(b, err)
-		out[found[1]] = max(out[found[1]], float64(ms)/1000)
+		if found[4] == "ms" {
+			seconds /= 1000
+		}
+		if found[2] != "" {
+			minutes, err := strconv.ParseFloat(found[2], 64)
+			require.NoError(b, err)
+			seconds += 60 * minutes
+		}
+		out[found[1]] = seconds
 	}
 	require.NotZero(b, out.rows(), "%s%s", result.Stdout, result.Stderr)
 	return out
