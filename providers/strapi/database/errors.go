@@ -16,10 +16,10 @@ import (
 )
 
 // ErrForeignKey is wrapped by the errors of statements that would leave a reference to a row that is not there.
-var ErrForeignKey = errors.New("a row that is referred to is not there")
+var ErrForeignKey = fmt.Errorf("%w: a row that is referred to is not there", transfer.ErrIncompatible)
 
 // ErrDuplicate is wrapped by the errors of statements that would store what must be unique twice.
-var ErrDuplicate = errors.New("a value that must be unique is there twice")
+var ErrDuplicate = fmt.Errorf("%w: a value that must be unique is there twice", transfer.ErrIncompatible)
 
 // explain adds to a driver's error what it means for a transfer.
 func (c Config) explain(err error, verb string) error {

@@ -41,7 +41,13 @@ func (c Converter) Convert(kind model.Kind, value string) (any, error) {
 		return date(value)
 	case model.Time:
 		return clock(value)
-	case model.Datetime, model.Timestamp:
+	case model.Timestamp:
+		// Strapi yields milliseconds as text, and takes four digits of them for a year when it reads them again.
+		if ms, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 64); err == nil {
+			return c.Moment(time.UnixMilli(ms)), nil
+		}
+		return c.datetime(value)
+	case model.Datetime:
 		return c.datetime(value)
 	}
 	return nil, fmt.Errorf("values of kind %q are unknown", kind)

@@ -54,6 +54,7 @@ func TestConvert(t *testing.T) {
 			{model.Datetime, `"1999-01-01T00:00:00+01:00"`, int64(915145200000)},
 			{model.Datetime, `"2024-03-01T05:11:12"`, int64(1709287872000)},
 			{model.Timestamp, `"1709287872345"`, int64(1709287872345)},
+			{model.Timestamp, `"3164"`, int64(3164)},
 			{model.Datetime, `"soon"`, require.Error},
 		},
 		database.Postgres: {
