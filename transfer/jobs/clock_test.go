@@ -238,3 +238,26 @@ func pass(t *testing.T, d time.Duration) {
 	t.Helper()
 	<-time.After(d)
 }
+
+func TestAnEndIsNotShownBeforeItIsSaved(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, store *jobs.DB) {
+		way := &lan{Store: store}
+		m, stop := begin(t, way, jobs.Options{Run: func(context.Context, jobs.Job, *jobs.Recorder) (jobs.Outcome, error) {
+			way.down.Store(true)
+			return jobs.Outcome{}, nil
+		}})
+		job, err := m.Submit(t.Context(), jobs.Spec{Kind: jobs.KindSync, From: "x", To: "y"})
+		require.NoError(t, err)
+		pass(t, 5*time.Second)
+		got, err := m.Get(t.Context(), job.ID)
+		require.NoError(t, err)
+		require.Equal(t, jobs.StateProcessing, got.State)
+		way.down.Store(false)
+		pass(t, 5*time.Second)
+		got, err = m.Get(t.Context(), job.ID)
+		require.NoError(t, err)
+		require.Equal(t, jobs.StateCompleted, got.State)
+		stop()
+	})
+}

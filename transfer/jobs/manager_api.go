@@ -74,7 +74,10 @@ func (m *Manager) Cancel(ctx context.Context, id ID) (Job, error) {
 		}
 	}
 	if r != nil && len(change.Events) == 0 {
-		return r.Snapshot(), nil
+		if job, running := r.current(); running {
+			return job, nil
+		}
+		return change.Job, err
 	}
 	m.published(ctx, change.Events)
 	wake(m.claims) // another job may wait for the destination
@@ -90,7 +93,9 @@ func (m *Manager) recorder(id ID) *Recorder {
 // Get returns a job as it is now, with its diagnostics. The report is there when the job has one.
 func (m *Manager) Get(ctx context.Context, id ID) (Job, error) {
 	if r := m.recorder(id); r != nil {
-		return r.Snapshot(), nil
+		if job, running := r.current(); running {
+			return job, nil
+		}
 	}
 	job, err := m.store.Get(ctx, id)
 	if err != nil {

@@ -156,6 +156,13 @@ func (r *Recorder) Snapshot() Job {
 	return r.job.Clone()
 }
 
+// current is the job as it is now, as long as it runs. How it has ended is for nobody to see before it has been saved.
+func (r *Recorder) current() (job Job, running bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.job.Clone(), !r.ended
+}
+
 // settle sets what became of the job; nothing is taken after it. Only the first counts.
 func (r *Recorder) settle(change func(*Job) Event) {
 	r.mu.Lock()

@@ -24,7 +24,6 @@ const (
 	keyError = "error"
 	keyPath  = "path"
 	keyToken = "token_id"
-	keyJob   = "job_id"
 )
 
 // handler is the dashboard with all that protects it.

@@ -95,7 +95,7 @@ func consequences(p *plan) (replaced, kept string) {
 	}
 	sort(r.Assets, "files")
 	sort(r.Configuration, "configuration")
-	return listed(gone), listed(stays)
+	return listed(gone), strings.Join(stays, "; ")
 }
 
 // listed joins words as one says them.

@@ -30,19 +30,18 @@ type startPage struct {
 
 // startForm is what somebody has filled in.
 type startForm struct {
-	From, To  string
-	Parts     []string
-	Types     string // content types, only or without
-	Without   bool
-	Schemas   string
-	Versions  string
-	Orphans   string
-	Skipped   string
-	Rate      string
-	Rerun     bool
-	Confirm   string
-	Action    string
-	Scheduled string
+	From, To string
+	Parts    []string
+	Types    string // content types, only or without
+	Without  bool
+	Schemas  string
+	Versions string
+	Orphans  string
+	Skipped  string
+	Rate     string
+	Rerun    bool
+	Confirm  string
+	Action   string
 }
 
 func readStart(form url.Values) startForm {

@@ -105,10 +105,10 @@ func TestAPlanSaysWhatIsReplacedAndWhatIsKept(t *testing.T) {
 		replaced, kept string
 	}{
 		{"everything", plan{Stages: transfer.Stages(), Restore: transfer.Restore{Assets: true, Configuration: true}}, "entities and links of all content types, files and configuration", admin},
-		{"files alone", plan{Stages: []transfer.Stage{transfer.StageAssets}, Restore: transfer.Restore{Include: []string{}, Assets: true}}, "files", admin + ", entities and links and configuration"},
-		{"one type", plan{Stages: transfer.Stages(), Restore: transfer.Restore{Include: []string{"api::a.a"}}}, "entities and links of api::a.a", admin + ", those of all other content types, files and configuration"},
-		{"all but one", plan{Stages: transfer.Stages(), Restore: transfer.Restore{Exclude: []string{"api::a.a"}, Assets: true}}, "entities and links of all content types and files", admin + ", entities of api::a.a and configuration"},
-		{"nothing", plan{}, "nothing", admin + ", entities and links, files and configuration"},
+		{"files alone", plan{Stages: []transfer.Stage{transfer.StageAssets}, Restore: transfer.Restore{Include: []string{}, Assets: true}}, "files", admin + "; entities and links; configuration"},
+		{"one type", plan{Stages: transfer.Stages(), Restore: transfer.Restore{Include: []string{"api::a.a"}}}, "entities and links of api::a.a", admin + "; those of all other content types; files; configuration"},
+		{"all but one", plan{Stages: transfer.Stages(), Restore: transfer.Restore{Exclude: []string{"api::a.a"}, Assets: true}}, "entities and links of all content types and files", admin + "; entities of api::a.a; configuration"},
+		{"nothing", plan{}, "nothing", admin + "; entities and links; files; configuration"},
 	} {
 		replaced, kept := consequences(&c.plan)
 		require.Equal(t, c.replaced, replaced, c.name)
