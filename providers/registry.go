@@ -22,7 +22,7 @@ type Config struct {
 	// Vault says how the vault is opened, as far as it is not here that this is known; nil is by default.
 	Vault func() (vault.Options, error)
 
-	Who    string               // told to others who want to write the same site of the vault meanwhile
+	Who string // told to others who want to write the same site of the vault meanwhile
 }
 
 // Registry opens endpoints. It may be used by several goroutines.

@@ -50,13 +50,21 @@ type jobStore interface {
 // openJobs opens the store of jobs.
 func (o *jobFlags) openJobs(ctx context.Context, a *app, dir string) (jobStore, error) {
 	if o.Database == "" {
-		return jobs.OpenSQLite(ctx, dir)
+		store, err := jobs.OpenSQLite(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		return store, nil
 	}
 	a.secrets.add(passwordOf(o.Database))
 	if !isPostgres(o.Database) {
 		return nil, fmt.Errorf("%w: --database takes postgres://USER@HOST:PORT/NAME; without it jobs are kept in the data folder", transfer.ErrUsage)
 	}
-	return jobs.OpenPostgres(ctx, o.Database)
+	store, err := jobs.OpenPostgres(ctx, o.Database)
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 // passwordOf is the password in an address, "" where there is none.
