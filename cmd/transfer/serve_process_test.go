@@ -215,7 +215,7 @@ func TestServeWithTLS(t *testing.T) {
 		_, err = io.Copy(io.Discard, response.Body)
 		return response.StatusCode, err
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 401, "/api/jobs": 401, "/nothing": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 401, "/api/jobs": 401, "/admin/transfer/runner/push": 401, "/nosite/admin/transfer/runner/push": 404} {
 		status, err := get(path, "", tls.VersionTLS13)
 		require.NoError(t, err)
 		require.Equal(t, want, status, path)

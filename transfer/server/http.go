@@ -57,11 +57,17 @@ func (s *Server) beyond(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case s.api != nil && (path == apiPath || strings.HasPrefix(path, apiPath+"/")):
 		s.api.ServeHTTP(w, r)
-	case s.pages != nil:
+	case s.pages != nil && !seeksRunner(r):
 		s.pages.ServeHTTP(w, r)
 	default:
 		fail(w, http.StatusNotFound, "NotFoundError", "Not Found")
 	}
+}
+
+// seeksRunner reports whether a request is a client's of a runner, though there is none at its path: it must not be sent to a page.
+func seeksRunner(r *http.Request) bool {
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	return r.Header.Get("Upgrade") != "" || strings.HasSuffix(path, protocol.RunnerPath(protocol.Push)) || strings.HasSuffix(path, protocol.RunnerPath(protocol.Pull))
 }
 
 // maxScrapes is how many requests for metrics are answered at a time.
