@@ -32,11 +32,19 @@ func (m *Manager) Submit(ctx context.Context, spec Spec) (Job, error) {
 	return change.Job, nil
 }
 
-// published tells events that have been saved. What cannot be told now is told with the next.
+// published tells events that have been saved. What cannot be told now is told a moment later.
 func (m *Manager) published(ctx context.Context, events []Event) {
 	if err := m.feed.publish(ctx, events...); err != nil {
 		m.log.WarnContext(ctx, "events not told yet", slog.Any(keyError, err))
+		m.untold()
 	}
+}
+
+// untold makes sure that what could not be told now is told soon.
+func (m *Manager) untold() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.moved[""] = struct{}{}
 }
 
 // Rerun queues what a job did once more, for who.

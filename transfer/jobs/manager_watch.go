@@ -170,20 +170,17 @@ const lookEvery = tellEvery
 
 // moveLoop tells subscribers here what happens to jobs of other servers.
 func (m *Manager) moveLoop(ctx context.Context) {
-	_, told := m.store.(Notifier)
-	if !told && !m.shared() {
-		return
-	}
 	looked := time.Now()
 	for pause(ctx, lookEvery, nil) {
 		m.mu.Lock()
 		moved := slices.Collect(maps.Keys(m.moved))
 		clear(m.moved)
 		m.mu.Unlock()
-		if slices.Contains(moved, "") || time.Since(looked) > claimEvery { // the latter in case a notice was lost
+		if slices.Contains(moved, "") || m.shared() && time.Since(looked) > claimEvery { // the latter in case a notice was lost
 			looked = time.Now()
 			if err := m.feed.catchUp(ctx); err != nil && ctx.Err() == nil {
 				m.log.WarnContext(ctx, "what other servers did is not told yet", slog.Any(keyError, err))
+				m.untold()
 			}
 		}
 		for _, id := range moved {

@@ -304,9 +304,7 @@ func (r *Recorder) save(ctx context.Context) error {
 	r.pending = r.pending[len(events):]
 	r.lease, r.job.Seq = change.Job.Lease, change.Job.Seq
 	r.mu.Unlock()
-	if err := r.m.feed.publish(ctx, change.Events...); err != nil {
-		r.m.log.WarnContext(ctx, "events not told yet", slog.Any(keyError, err)) // they are saved
-	}
+	r.m.published(ctx, change.Events)
 	if change.Job.Cancelling {
 		r.askCancel()
 		if job.State == StatePending { // the cancel came between the failure of an attempt and its being saved

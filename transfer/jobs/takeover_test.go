@@ -166,11 +166,13 @@ func TestAServerThatWasTakenForDeadStopsItsRun(t *testing.T) {
 	t.Parallel()
 	store := openPostgres(t, postgres(t))
 	cause := make(chan error, 1)
-	m := serve(t, store, quick(func(ctx context.Context, _ jobs.Job, _ *jobs.Recorder) (jobs.Outcome, error) {
+	opts := quick(func(ctx context.Context, _ jobs.Job, _ *jobs.Recorder) (jobs.Outcome, error) {
 		<-ctx.Done()
 		cause <- context.Cause(ctx)
 		return jobs.Outcome{}, ctx.Err()
-	}))
+	})
+	opts.Lease = time.Minute
+	m := serve(t, store, opts)
 	j := m.submit(t, jobs.Settings{})
 	require.Eventually(t, func() bool {
 		got, err := store.Get(t.Context(), j.ID)
