@@ -12,7 +12,7 @@ help: ## show this list
 build: ## build bin/transfer, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/ ./cmd/transfer
 
-test: ## all tests that need nothing but Go, with the race detector
+test: ## all tests but those against real Strapi servers, with the race detector
 	$(GO) test -race -short -shuffle=on -timeout 30m ./...
 
 race: ## the same tests twenty times over, for what only sometimes happens (PKG=./dispatcher/...)

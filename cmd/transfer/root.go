@@ -38,15 +38,17 @@ func run(ctx context.Context, a *app, args []string) int {
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "transfer",
-		Short: "Move content between Strapi servers, archives and folders",
-		Long: `Transfer moves a Strapi site's content, all of it or parts: between servers, and between servers
-and archives or folders. It speaks the protocol of "strapi transfer" and the format of
-"strapi export", and needs neither Node nor a Strapi project.
+		Short: "Move content between Strapi servers, projects, archives and folders",
+		Long: `Transfer moves a Strapi site's content, all of it or parts, between servers, projects, databases,
+archives and folders. It speaks the protocol of "strapi transfer", reads and writes the format of
+"strapi export" and the databases of Strapi projects, and needs no Node.
 
 Endpoints:
   https://host/admin        a Strapi server, with a transfer token
   backup.tar.gz             an archive: .tar or .tar.gz, encrypted with .enc (as Strapi does) or .age
   dir:PATH, ./export/       the same content unpacked
+  ./project/, strapi:PATH   a Strapi project: its own database and uploaded files
+  postgres://user@host/name a Strapi database without its project, as mysql://, mariadb:// and sqlite:PATH
   vault:SITE[@SNAPSHOT]     a site in the local vault, or one snapshot of it
   NAME                      a server that "transfer remote add" gave a name
 
@@ -55,6 +57,7 @@ Endpoints:
   transfer pull --from https://cms.example.org/admin --from-token-file token --to backup.tar.gz
   transfer push --from backup.tar.gz --to https://staging.example.org/admin --to-token-file token
   transfer pull --from https://a.example.org/admin --to https://b.example.org/admin
+  transfer pull --from https://cms.example.org/admin --to ./my-project
   transfer doctor https://cms.example.org`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
