@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,9 +47,9 @@ func TestVictim(t *testing.T) {
 	}
 	var v victim
 	require.NoError(t, json.Unmarshal([]byte(text), &v))
-	count := 0
+	var count atomic.Int64 // rows and files are written side by side
 	fault := func(string) error {
-		if count++; count == v.At {
+		if count.Add(1) == int64(v.At) {
 			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 		return nil
@@ -77,6 +78,9 @@ func TestKilledAtAnyTime(t *testing.T) {
 			require.NoError(t, err)
 			after := snapshotOf(t, fresh)
 			step := map[database.Kind]int{database.SQLite: 3, database.Postgres: 11, database.MySQL: 11}[kind]
+			if testing.Short() {
+				step *= 3
+			}
 			for n := 1; ; n += step {
 				killed := kill(t, p, n)
 				p.recover(t)

@@ -111,9 +111,10 @@ func (s *session) pong(text string) {
 
 // cross waits until the peer has handled what was sent so far, as proven by its answer to a ping: no client can answer that before it
 // has read the rest. Where no answer comes it waits for the time that is long enough in practice.
-func (s *session) cross(ctx context.Context) error {
+func (s *session) cross(session, ctx context.Context) error {
 	n := s.barrier.sent.Add(1)
-	if err := s.conn.PingText(ctx, strconv.FormatInt(n, 10)); err != nil {
+	// A ping that is broken off takes the connection with it: it must not end before the session does.
+	if err := s.conn.PingText(session, strconv.FormatInt(n, 10)); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

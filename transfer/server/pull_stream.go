@@ -28,6 +28,10 @@ type stream struct {
 	since   time.Time
 	job     *jobs.Recorder
 
+	// deliver sends a message for as long as the connection lives: one that is broken off in its middle, because the stage ends, would
+	// take the connection with it.
+	deliver func(text []byte) error
+
 	items, sent int64 // records, and bytes of them, that were read
 	total       *transfer.Count
 
@@ -40,8 +44,9 @@ type stream struct {
 func (s *stream) run(session, ctx context.Context) {
 	defer s.compressor.Close()
 	sess := s.pull.sess
+	s.deliver = func(text []byte) error { return sess.send(session, text) }
 	last := protocol.Frame{Stream: s.id, Ended: true}
-	err := sess.guarded(ctx, s.pump)
+	err := sess.guarded(ctx, func(ctx context.Context) error { return s.pump(session, ctx) })
 	if err != nil && ctx.Err() == nil {
 		last.Error, err = s.failed(session, err)
 	}
@@ -62,11 +67,11 @@ func (s *stream) run(session, ctx context.Context) {
 	}
 }
 
-// pump reads the stage and sends it, frame by frame.
-func (s *stream) pump(ctx context.Context) error {
+// pump reads the stage and sends it, frame by frame. The contexts are those of run.
+func (s *stream) pump(session, ctx context.Context) error {
 	if s.pull.agreed == (protocol.Extensions{}) {
 		// A stock client loses a frame that comes before it has handled the answer to start.
-		if err := s.pull.sess.cross(ctx); err != nil {
+		if err := s.pull.sess.cross(session, ctx); err != nil {
 			return err
 		}
 	}
@@ -178,6 +183,9 @@ func (s *stream) send(ctx context.Context, f protocol.Frame) error {
 }
 
 func (s *stream) put(ctx context.Context, f protocol.Frame) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return fmt.Errorf("make a uuid: %w", err)
@@ -188,7 +196,7 @@ func (s *stream) put(ctx context.Context, f protocol.Frame) error {
 	s.pull.flights[f.UUID] = s.window
 	s.pull.mu.Unlock()
 	s.pull.sess.server.metrics.messages.WithLabelValues(string(protocol.Pull), "frame").Inc()
-	return s.pull.sess.send(ctx, f.Append(nil))
+	return s.deliver(f.Append(nil))
 }
 
 // failed tells the client what went wrong: a frame's error has no text in stock clients, so a diagnostic goes before it. It returns the
