@@ -1,8 +1,8 @@
 package transfer
 
 import (
-	"bytes"
 	"fmt"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -20,7 +20,7 @@ type instance struct {
 	listed bool // it is one of several that its attribute holds
 }
 
-// components calls visit for every component in the data of a row of type uid, outer before inner.
+// components calls visit for every component in the data of a row of type uid, outer before inner. The data must be valid JSON.
 func components(models map[string]model, uid string, data []byte, visit func(instance) error) error {
 	return walkComponents(models, uid, data, "", 0, visit)
 }
@@ -29,14 +29,11 @@ func walkComponents(models map[string]model, uid string, data []byte, path strin
 	if depth > maxComponentDepth {
 		return fmt.Errorf("%w: components nest deeper than %d at %s", ErrDamaged, maxComponentDepth, path)
 	}
-	m, nests := models[uid], false
-	for _, a := range m.Attributes {
-		nests = nests || a.nests()
-	}
-	if !nests {
+	m := models[uid]
+	if !m.nests {
 		return nil
 	}
-	return eachMember(data, func(name string, value jsontext.Value) error {
+	return walkMembers(data, func(name string, value jsontext.Value) error {
 		a := m.Attributes[name]
 		if !a.nests() {
 			return nil
@@ -46,7 +43,7 @@ func walkComponents(models map[string]model, uid string, data []byte, path strin
 			if err != nil || in.uid == "" {
 				return err
 			}
-			in.path, in.listed = fmt.Sprintf("%s%s.%d", path, name, i), value.Kind() == '['
+			in.path, in.listed = path+name+"."+strconv.Itoa(i), value.Kind() == '['
 			if err := visit(in); err != nil {
 				return err
 			}
@@ -61,7 +58,7 @@ func readInstance(a attribute, item jsontext.Value) (instance, error) {
 	if item.Kind() != '{' {
 		return instance{}, nil
 	}
-	err := eachMember(item, func(name string, value jsontext.Value) error {
+	err := walkMembers(item, func(name string, value jsontext.Value) error {
 		switch {
 		case name == "id" && (value.Kind() == '0' || value.Kind() == '"'):
 			in.id = Ref(value)
@@ -71,26 +68,4 @@ func readInstance(a attribute, item jsontext.Value) (instance, error) {
 		return nil
 	})
 	return in, err
-}
-
-// eachElement calls visit for each element of an array, or once for anything else. The text must be valid JSON.
-func eachElement(raw jsontext.Value, visit func(i int, item jsontext.Value) error) error {
-	if raw.Kind() != '[' {
-		return visit(0, raw)
-	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), syntax()...)
-	if _, err := dec.ReadToken(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidJSON, err)
-	}
-	for i := 0; dec.PeekKind() != ']'; i++ {
-		value, err := dec.ReadValue()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidJSON, err)
-		}
-		at := int(dec.InputOffset())
-		if err := visit(i, raw[at-len(value):at:at]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -9,13 +10,47 @@ import (
 
 // fitEntity drops the fields of an entity that a destination with these models must not get: attributes that it does not know,
 // which it would not store, and relations to the admin panel, for which Strapi refuses the whole transfer. It returns the entity
-// itself when nothing is to be dropped, and the names of what it dropped.
+// itself when nothing is to be dropped, and the names of what it dropped. The data must be valid JSON.
 func fitEntity(models map[string]model, e Entity) (Entity, []string, error) {
+	if err := fits(models, e.Type, e.Data, 0); !errors.Is(err, errUnfit) {
+		return e, nil, err
+	}
 	data, dropped, err := fitObject(models, e.Type, e.Data, 0)
 	if err != nil || len(dropped) == 0 {
 		return e, nil, err
 	}
 	return NewEntity(e.Type, e.ID, data), dropped, nil
+}
+
+var errUnfit = errors.New("something is to be dropped")
+
+// fits returns errUnfit if something in an object is to be dropped, which is seldom: only then a text is made without it.
+func fits(models map[string]model, uid string, raw []byte, depth int) error {
+	m, known := models[uid]
+	if !known || depth > maxComponentDepth {
+		return nil
+	}
+	return walkMembers(raw, func(name string, value jsontext.Value) error {
+		a, ok := m.Attributes[name]
+		if unwanted(m, a, name, ok || depth > 0) {
+			return errUnfit
+		}
+		if !a.nests() {
+			return nil
+		}
+		return eachElement(value, func(_ int, item jsontext.Value) error {
+			in, err := readInstance(a, item)
+			if err != nil || in.uid == "" {
+				return err
+			}
+			return fits(models, in.uid, item, depth+1)
+		})
+	})
+}
+
+// unwanted reports whether a destination must not get a field. known says that nothing is wrong with its name.
+func unwanted(m model, a attribute, name string, known bool) bool {
+	return !known && name != "documentId" || strings.HasPrefix(a.Target, "admin::") || protectedColumn(m, name)
 }
 
 func fitObject(models map[string]model, uid string, raw []byte, depth int) (json.RawMessage, []string, error) {
@@ -25,9 +60,9 @@ func fitObject(models map[string]model, uid string, raw []byte, depth int) (json
 	}
 	out := []byte{'{'}
 	var dropped []string
-	err := eachMember(raw, func(name string, value jsontext.Value) error {
+	err := walkMembers(raw, func(name string, value jsontext.Value) error {
 		a, ok := m.Attributes[name]
-		if depth == 0 && !ok && name != "documentId" || strings.HasPrefix(a.Target, "admin::") || protectedColumn(m, name) {
+		if unwanted(m, a, name, ok || depth > 0) {
 			dropped = append(dropped, name)
 			return nil
 		}

@@ -29,7 +29,7 @@ func ParseSchema(raw []byte, uid string) (Schema, error) {
 
 // ParseEntity reads the JSON text of an entity. The result keeps raw.
 func ParseEntity(raw []byte) (Entity, error) {
-	e := Entity{raw: raw}
+	e := Entity{raw: raw, parsed: true}
 	err := eachMember(raw, func(name string, value jsontext.Value) error {
 		switch name {
 		case "type":
@@ -108,7 +108,7 @@ func ParseSetting(raw []byte) (Setting, error) {
 		err = errors.New("no type")
 	}
 	if err == nil && jsontext.Value(s.Value).Kind() == '{' {
-		err = eachMember(s.Value, func(name string, value jsontext.Value) error {
+		err = walkMembers(s.Value, func(name string, value jsontext.Value) error {
 			if (name == "key" || name == "name") && s.Name == "" && value.Kind() == '"' {
 				return parseString(value, &s.Name)
 			}

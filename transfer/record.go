@@ -48,7 +48,8 @@ type Entity struct {
 	ID   Ref
 	Data json.RawMessage // the row; a part of the record's text
 
-	raw json.RawMessage
+	raw    json.RawMessage
+	parsed bool // the text was checked
 }
 
 // Link is one relation between two rows.

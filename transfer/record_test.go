@@ -86,7 +86,9 @@ func TestNewEntityIsWhatParseEntityReads(t *testing.T) {
 	made := transfer.NewEntity("api::a.a", transfer.IntRef(7), json.RawMessage(`{"x":1e400}`))
 	read, err := transfer.ParseEntity(made.AppendJSON(nil))
 	require.NoError(t, err)
-	require.Equal(t, made, read)
+	require.Equal(t, made.AppendJSON(nil), read.AppendJSON(nil))
+	require.Equal(t, made.Key(), read.Key())
+	require.Equal(t, made.Data, read.Data)
 	require.JSONEq(t, `{"x":1}`, strings.Replace(string(read.Data), "1e400", "1", 1))
 }
 

@@ -33,6 +33,8 @@ func (s Schema) component() bool {
 // model is the part of a schema that the engine must understand.
 type model struct {
 	Attributes map[string]attribute `json:"attributes"`
+
+	nests bool // one of them holds components
 }
 
 type attribute struct {
@@ -52,6 +54,9 @@ func (s Schemas) models() (map[string]model, error) {
 		var m model
 		if err := json.Unmarshal(schema.raw, &m); err != nil {
 			return nil, fmt.Errorf("%w: schema %s: %w", ErrDamaged, uid, err)
+		}
+		for _, a := range m.Attributes {
+			m.nests = m.nests || a.nests()
 		}
 		out[uid] = m
 	}

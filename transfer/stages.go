@@ -232,6 +232,11 @@ func (r *run) admitEntity(e Entity) (Record, error) {
 		r.skipped.add(StageEntities, e.Type, "the destination has no such content type", e.Key(), true)
 		return nil, nil
 	}
+	if !e.parsed && r.targetModels != nil {
+		if err := checkJSON(e.Data); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, e.Key(), err)
+		}
+	}
 	if r.targetModels != nil {
 		fit, dropped, err := fitEntity(r.targetModels, e)
 		if err != nil {

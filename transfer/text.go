@@ -21,50 +21,46 @@ func syntax() []jsontext.Options {
 
 // eachMember calls visit for each member of the object raw, after checking all of its text. The values are parts of raw.
 func eachMember(raw []byte, visit func(name string, value jsontext.Value) error) error {
+	if err := checkJSON(raw); err != nil {
+		if len(raw) <= MaxRecord {
+			_ = walkMembers(raw, visit) // what can be told of it, so that the error can name it
+		}
+		return err
+	}
+	return walkMembers(raw, visit)
+}
+
+// checkJSON checks that raw is one JSON value, and not too large.
+func checkJSON(raw []byte) error {
 	if len(raw) > MaxRecord {
 		return fmt.Errorf("%d bytes, at most %d", len(raw), MaxRecord)
 	}
 	if !utf8.Valid(raw) {
 		return fmt.Errorf("%w: the text is not UTF-8", ErrInvalidJSON)
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), syntax()...)
-	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
-		return fmt.Errorf("%w: not an object", ErrInvalidJSON)
-	}
-	seen := make(map[string]bool, 8)
-	for dec.PeekKind() == '"' {
-		tok, err := dec.ReadToken()
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidJSON, err)
-		}
-		name := tok.String()
-		if seen[name] {
-			return fmt.Errorf("%w: the member %q comes twice", ErrInvalidJSON, name)
-		}
-		seen[name] = true
-		value, err := dec.ReadValue()
-		if err != nil {
-			return fmt.Errorf("%w: member %q: %w", ErrInvalidJSON, name, err)
-		}
-		at := int(dec.InputOffset())
-		if err := visit(name, jsontext.Value(raw[at-len(value):at:at])); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidJSON, err)
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: text after the object", ErrInvalidJSON)
+	if !jsontext.Value(raw).IsValid(syntax()...) {
+		return fmt.Errorf("%w: %w", ErrInvalidJSON, whatIsWrong(raw))
 	}
 	return nil
+}
+
+// whatIsWrong says why text is not one JSON value.
+func whatIsWrong(raw []byte) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), syntax()...)
+	if _, err := dec.ReadValue(); err != nil {
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	return errors.New("text after the object")
 }
 
 func parseEnd(side string, raw jsontext.Value, end *End) error {
 	if raw.Kind() != '{' {
 		return fmt.Errorf("%s is %s, not an object", side, raw.Kind())
 	}
-	return eachMember(raw, func(name string, value jsontext.Value) error {
+	return walkMembers(raw, func(name string, value jsontext.Value) error {
 		switch name {
 		case "type":
 			return parseString(value, &end.Type)
@@ -95,6 +91,10 @@ func parseRef(value jsontext.Value, ref *Ref) error {
 func parseString(value jsontext.Value, s *string) error {
 	if value.Kind() != '"' {
 		return fmt.Errorf("%s where a string must be", value.Kind())
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		*s = string(value[1 : len(value)-1])
+		return nil
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	*s = string(text)

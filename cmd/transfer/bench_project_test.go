@@ -44,8 +44,8 @@ withDatabase(async (db) => {
 });
 `
 
-// BenchmarkProjectAgainstStock makes archives of a project with 10,000 entries, 40,000 components, 30,000 links and 200 files of 1 MB, with
-// this command and with the stock one, in turn.
+// BenchmarkProjectAgainstStock makes archives of a project with 10,000 entries, 40,000 components, 30,000 links and 200 files of 1 MB, and
+// restores them, with this command and with the stock one, in turn.
 func BenchmarkProjectAgainstStock(b *testing.B) {
 	strapitest.Require(b)
 	for _, kind := range strapitest.Databases() {
@@ -68,6 +68,7 @@ func BenchmarkProjectAgainstStock(b *testing.B) {
 					)
 				})
 			}
+			b.Run("import", func(b *testing.B) { benchmarkImport(b, project) })
 		})
 	}
 }

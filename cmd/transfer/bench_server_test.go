@@ -100,6 +100,12 @@ func timedRun(b *testing.B, lists ...[]string) stageSeconds {
 	b.Helper()
 	report := filepath.Join(b.TempDir(), "report.json")
 	measure(b, append(lists, []string{"--report", report})...)
+	return reportedStages(b, report)
+}
+
+// reportedStages returns what the stages took according to a report.
+func reportedStages(b *testing.B, report string) stageSeconds {
+	b.Helper()
 	text, err := os.ReadFile(report)
 	require.NoError(b, err)
 	var r struct {
@@ -120,28 +126,26 @@ func timedRun(b *testing.B, lists ...[]string) stageSeconds {
 }
 
 // toldByStock is a line in which Strapi's command says what a stage took.
-var toldByStock = regexp.MustCompile(`✔ (\w+): [^\n]* · (?:(\d+)m ?)?([\d.]+)(ms|s)\s`)
+var toldByStock = regexp.MustCompile(`✔ (\w+): [^\n]* · ([\d.]+)(ms|s|m)\s`)
 
 // theirs runs Strapi's command and returns what its stages took.
 func theirs(b *testing.B, instance *strapitest.Instance, args ...string) stageSeconds {
 	b.Helper()
 	result := instance.CLI(b, args...)
 	require.NoError(b, result.Err, "%s%s", result.Stdout, result.Stderr)
+	return printedStages(b, result.Stdout+result.Stderr)
+}
+
+// printedStages returns what the stages took according to the output of Strapi's command.
+func printedStages(b *testing.B, output string) stageSeconds {
+	b.Helper()
 	out := make(stageSeconds)
-	for _, found := range toldByStock.FindAllStringSubmatch(result.Stdout+result.Stderr, -1) {
-		seconds, err := strconv.ParseFloat(found[3], 64)
+	for _, found := range toldByStock.FindAllStringSubmatch(output, -1) {
+		n, err := strconv.ParseFloat(found[2], 64)
 		require.NoError(b, err)
-		if found[4] == "ms" {
-			seconds /= 1000
-		}
-		if found[2] != "" {
-			minutes, err := strconv.ParseFloat(found[2], 64)
-			require.NoError(b, err)
-			seconds += 60 * minutes
-		}
-		out[found[1]] = seconds
+		out[found[1]] = n * map[string]float64{"ms": 0.001, "s": 1, "m": 60}[found[3]]
 	}
-	require.NotZero(b, out.rows(), "%s%s", result.Stdout, result.Stderr)
+	require.NotZero(b, out.rows(), "%s", output)
 	return out
 }
 

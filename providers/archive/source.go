@@ -216,15 +216,22 @@ func (s *Source) Read(ctx context.Context, stage transfer.Stage, after transfer.
 		if in == nil {
 			return
 		}
-		r := &reading{source: s, stage: stage, in: *in, after: after, yield: yield, lines: layout.NewLineBuffer()}
-		err := r.run(ctx)
-		if err == nil || errors.Is(err, errStop) {
+		read := func(yield func(transfer.Item, error) bool) {
+			r := &reading{source: s, stage: stage, in: *in, after: after, yield: yield, lines: layout.NewLineBuffer()}
+			err := r.run(ctx)
+			if err == nil || errors.Is(err, errStop) {
+				return
+			}
+			if err = explain(ctx, err); context.Cause(ctx) == nil {
+				err = fmt.Errorf("archive %s: %w", s.path, err)
+			}
+			yield(transfer.Item{}, err)
+		}
+		if stage == transfer.StageAssets { // their content is read from where the archive stands
+			read(yield)
 			return
 		}
-		if err = explain(ctx, err); context.Cause(ctx) == nil {
-			err = fmt.Errorf("archive %s: %w", s.path, err)
-		}
-		yield(transfer.Item{}, err)
+		ahead(ctx, read, yield)
 	}
 }
 

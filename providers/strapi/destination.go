@@ -118,7 +118,9 @@ func (d *Destination) begin(ctx context.Context) (err error) {
 		if d.builder, err = d.newBuilder(ctx); err != nil {
 			return err
 		}
-		d.writer, d.links, d.tables = newRowWriter(tx), newLinkWriter(d), newSystemTables()
+		// Foreign keys are off here, see below; PostgreSQL has no such switch, and MySQL looks at them while it merges.
+		unordered := d.site.db.Kind() == database.SQLite || d.site.db.Kind() == database.MySQL && !d.opts.Merge
+		d.writer, d.links, d.tables = newRowWriter(tx, !unordered), newLinkWriter(d), newSystemTables()
 		if d.files, err = d.newFileWriter(ctx); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package strapi_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,6 +36,7 @@ func TestDestinationKeepsAnySite(t *testing.T) {
 			_, err = transfer.Run(t.Context(), transfertest.NewMemory(site), dst, transfer.Options{})
 			require.NoError(rt, err)
 			require.NoError(rt, dst.Close())
+			require.Empty(rt, violations(t, config))
 			src, err := s.Source(t.Context())
 			require.NoError(rt, err)
 			got := transfertest.ReadSite(t, src)
@@ -52,4 +54,18 @@ func TestDestinationKeepsAnySite(t *testing.T) {
 		require.Empty(rt, r.statements)
 		require.NoError(rt, os.Remove(path))
 	})
+}
+
+// violations are the rows of an SQLite database that refer to rows which are not there: a restore turns its foreign keys off.
+func violations(t *testing.T, config database.Config) [][]any {
+	t.Helper()
+	config.Hook = nil
+	db, err := database.Open(t.Context(), config)
+	require.NoError(t, err)
+	snap, err := db.Snapshot(t.Context())
+	require.NoError(t, err)
+	all, err := snap.All(t.Context(), "PRAGMA foreign_key_check")
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(snap.Close(), db.Close()))
+	return all
 }

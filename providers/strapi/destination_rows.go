@@ -8,11 +8,12 @@ import (
 	"github.com/transfer-runner/runner/providers/strapi/rows"
 )
 
-// rowWriter writes rows in bulk, a table's parent before the table itself. It belongs to the queue's goroutine.
+// rowWriter writes rows in bulk. It belongs to the queue's goroutine.
 type rowWriter struct {
-	tx   *database.Tx
-	open map[*rows.Table]*openTable
-	list []*openTable // parents first
+	tx      *database.Tx
+	ordered bool // the database insists on a table's parent before the table itself
+	open    map[*rows.Table]*openTable
+	list    []*openTable // parents first, if that matters
 }
 
 type openTable struct {
@@ -20,8 +21,8 @@ type openTable struct {
 	parent *openTable
 }
 
-func newRowWriter(tx *database.Tx) *rowWriter {
-	return &rowWriter{tx: tx, open: make(map[*rows.Table]*openTable)}
+func newRowWriter(tx *database.Tx, ordered bool) *rowWriter {
+	return &rowWriter{tx: tx, ordered: ordered, open: make(map[*rows.Table]*openTable)}
 }
 
 // write takes rows. Their texts are kept until they are flushed, their slices are not.
@@ -46,7 +47,7 @@ func (w *rowWriter) table(ctx context.Context, t *rows.Table) (*openTable, error
 	}
 	o := new(openTable)
 	var err error
-	if t.Parent != nil {
+	if t.Parent != nil && w.ordered {
 		if o.parent, err = w.table(ctx, t.Parent); err != nil {
 			return nil, err
 		}

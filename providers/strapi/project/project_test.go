@@ -152,9 +152,7 @@ func TestDatabaseOfAProject(t *testing.T) {
 		"outside the project":  {files: map[string]string{"config/database.js": `module.exports = require('../../secret')`}, err: "outside the project"},
 		"nothing":              {files: map[string]string{}, err: "names no connection.client"},
 		"a function":           {files: map[string]string{"config/database.js": `module.exports = { connection: { client: 'postgres', connection: async () => ({}) } }`}, err: "is a function"},
-		"an endless loop":      {files: map[string]string{"config/database.js": `for (;;) {}`}, err: "it ran for more than"},
 		"an endless recursion": {files: map[string]string{"config/database.js": `const f = () => f(); module.exports = f()`}, err: "cannot be evaluated"},
-		"memory without end":   {files: map[string]string{"config/database.js": `const a = []; for (;;) a.push(new Array(1000).fill(a.length + 'x'))`}, err: "stopped"},
 		"it throws":            {files: js("DATABASE_CLIENT=oracle"), err: "no such client: oracle"},
 		"in memory":            {files: map[string]string{"config/database.js": `module.exports = { connection: { client: 'sqlite', connection: ':memory:' } }`}, err: "in the memory of the Strapi process"},
 		"no JavaScript":        {files: map[string]string{"config/database.js": `module.exports = {`}, err: "not JavaScript or TypeScript in line 1"},
@@ -177,6 +175,20 @@ func TestDatabaseOfAProject(t *testing.T) {
 			if tt.check != nil {
 				tt.check(t, p.Database)
 			}
+		})
+	}
+}
+
+// TestBoundsOfAnEvaluation runs alone: the bound on memory counts what the whole process takes meanwhile.
+func TestBoundsOfAnEvaluation(t *testing.T) { //nolint:paralleltest // see above
+	for name, tt := range map[string]struct{ script, err string }{
+		"an endless loop":    {`for (;;) {}`, "it ran for more than"},
+		"memory without end": {`const a = []; for (;;) a.push(new Array(1000).fill(a.length + 'x'))`, "MiB of memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := project.Open(t.Context(), files(t, map[string]string{"config/database.js": tt.script}), project.Options{Environ: []string{"PATH=/bin"}})
+			require.ErrorContains(t, err, tt.err)
+			require.ErrorIs(t, err, transfer.ErrUsage)
 		})
 	}
 }

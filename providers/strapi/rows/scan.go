@@ -46,16 +46,20 @@ func skip(s string, i int) (int, error) {
 }
 
 func skipString(s string, i int) (int, error) {
-	for i++; i < len(s); i++ {
-		n := strings.IndexByte(s[i:], '"')
-		if n < 0 {
-			return 0, errSyntax
+	quote := i
+	for i++; i <= len(s); {
+		if quote < i {
+			n := strings.IndexByte(s[i:], '"')
+			if n < 0 {
+				return 0, errSyntax
+			}
+			quote = i + n
 		}
-		slash := strings.IndexByte(s[i:i+n], '\\')
+		slash := strings.IndexByte(s[i:quote], '\\')
 		if slash < 0 {
-			return i + n + 1, nil
+			return quote + 1, nil
 		}
-		i += slash + 1 // the escaped character is passed over by the loop
+		i += slash + 2 // what is escaped does not count
 	}
 	return 0, errSyntax
 }

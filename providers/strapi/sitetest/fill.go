@@ -39,6 +39,7 @@ func Fill(tb testing.TB, config database.Config, m *model.Model, records map[tra
 	for _, text := range records[transfer.StageConfiguration] {
 		f.setting(text)
 	}
+	f.continueIDs()
 	require.NoError(tb, tx.Commit(tb.Context()))
 	require.NoError(tb, tx.Close())
 	require.NoError(tb, db.Close())
@@ -49,6 +50,23 @@ type filler struct {
 	tx     *database.Tx
 	m      *model.Model
 	config database.Config
+}
+
+// continueIDs makes PostgreSQL go on behind the ids that were given, as a site does that gave them itself. The other two have seen them.
+func (f *filler) continueIDs() {
+	f.tb.Helper()
+	if f.config.Kind != database.Postgres {
+		return
+	}
+	tables := []string{model.CoreStore, model.Webhooks}
+	for _, t := range f.m.Types {
+		tables = append(tables, t.Table)
+	}
+	for _, table := range tables {
+		name := f.config.Kind.Quote(table)
+		_, err := f.tx.All(f.tb.Context(), "SELECT setval(pg_get_serial_sequence(?, 'id'), max(id)) FROM "+name+" HAVING max(id) > 0", name)
+		require.NoError(f.tb, err, "table %s", table)
+	}
 }
 
 func (f *filler) insert(table string, columns []string, values ...any) {
