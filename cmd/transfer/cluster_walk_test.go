@@ -108,11 +108,10 @@ func (c *cluster) walkTokens(servers []*member) {
 	for _, m := range servers {
 		c.requireSample("--from", m.url("shop"), "--from-token", made)
 	}
-	slow := make(chan outcome, 1)
-	began := make(chan struct{})
+	slow, began := make(chan outcome, 1), make(chan struct{})
 	go func() { // joined below; it would take minutes
 		slow <- command{
-			args: []string{"push", "--from", sample(t), "--yes", "--json", "--throttle", "1000", "--to", servers[0].url("shop"), "--to-token", made},
+			args: []string{"push", "--from", sample(t), "--yes", "--json", "--throttle", "500", "--to", servers[0].url("shop"), "--to-token", made},
 			hook: during(transfer.StageEntities, func(*os.Process) { close(began) }),
 		}.run(t)
 	}()
@@ -126,7 +125,8 @@ func (c *cluster) walkTokens(servers []*member) {
 	}
 	select {
 	case o := <-slow:
-		require.Equal(t, 3, o.code, o.stderr)
+		require.NotZero(t, o.code)
+		require.Contains(t, o.stderr, "the token is not good any more")
 	case <-time.After(promptly):
 		require.FailNow(t, "a session goes on without its token")
 	}
