@@ -65,16 +65,16 @@ func TestTheBalancerThatIsShown(t *testing.T) {
 	f.until(t, "it is told while it happens", func(e told) bool { return e.Status == jobs.StateProcessing && e.Items > 0 })
 	f.whole(t)
 
-	polled := func() *http.Response {
+	polled := func() int {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/healthz", http.NoBody)
 		require.NoError(t, err)
 		response, err := (&http.Client{Timeout: promptly, Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
-		return response
+		return response.StatusCode
 	}
 	for range 6 {
-		require.Equal(t, http.StatusOK, polled().StatusCode)
+		require.Equal(t, http.StatusOK, polled())
 	}
 	began := func(m *member) int { return strings.Count(m.stderr.String(), `msg="push began" site=default`) }
 	home := servers[0]
@@ -83,7 +83,7 @@ func TestTheBalancerThatIsShown(t *testing.T) {
 	}
 	home.kill()
 	for range 6 {
-		require.Equal(t, http.StatusOK, polled().StatusCode, "the other server answers")
+		require.Equal(t, http.StatusOK, polled(), "the other server answers")
 	}
 	c.requireSample("--from", base+"/shop/admin", "--from-token", token)
 }

@@ -151,3 +151,33 @@ func (c *cluster) walkFeeds(servers []*member, token string) {
 	}
 	c.requireSample("--from", servers[1].url(""), "--from-token", token)
 }
+
+// What cannot be shared is told at the start: what is wrong and where, and no secret.
+func TestServersThatCannotShare(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.must([]string{"push", "--from", sample(t), "--to", "vault:shop", "--yes", "--json"})
+	const secret = "secret-of-the-address"
+	elsewhere := c.storage + "&region=us-east-1"
+	for name, tt := range map[string]struct {
+		flags []string
+		code  int
+		says  string
+	}{
+		"a database that is away":   {[]string{"--database", "postgres://u:" + secret + "@127.0.0.1:1/x?connect_timeout=2"}, 6, "PostgreSQL at 127.0.0.1"},
+		"another kind of database":  {[]string{"--database", "mysql://u:" + secret + "@h/x"}, 2, "postgres://USER@HOST:PORT/NAME"},
+		"another kind of Redis":     {[]string{"--redis", "http://:" + secret + "@h"}, 2, "redis://"},
+		"keys in the address":       {[]string{"--blobs", "s3://key:" + secret + "@pieces"}, 2, "AWS_SECRET_ACCESS_KEY"},
+		"a bucket that is away":     {[]string{"--blobs", "s3://pieces/cms?region=us-east-1&endpoint=http://127.0.0.1:1"}, 6, "bucket s3://pieces/cms at 127.0.0.1:1"},
+		"no such bucket":            {[]string{"--blobs", "s3://none?endpoint=" + elsewhere}, 2, "there is no such bucket"},
+		"another place than others": {[]string{"--blobs", "s3://pieces/blog?endpoint=" + elsewhere}, 2, "are in s3://pieces/cms"},
+	} {
+		o := c.run([]string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, tt.flags)
+		require.Equal(t, tt.code, o.code, "%s: %s", name, o.stderr)
+		require.Contains(t, o.stderr, tt.says, name)
+		require.NotContains(t, o.stdout+o.stderr, secret, name)
+	}
+	o := command{args: []string{"snapshot", "list"}, env: c.env()[:1]}.run(t)
+	require.Equal(t, 2, o.code, o.stderr)
+	require.Contains(t, o.stderr, "TRANSFER_BLOBS")
+}
