@@ -219,14 +219,10 @@ func (o *serveOptions) greet(ctx context.Context, a *app, c *console, s *service
 		c.say("serving %s at %s%s", s.sites[name].what, s.url(name), where)
 	}
 	c.say("dashboard at %s", strings.TrimSuffix(s.url(runnerserver.DefaultSite), "admin"))
-	unused, err := s.tokens.Empty(ctx)
-	if err != nil || !unused {
-		return err
-	}
-	t, text, err := s.tokens.Create(ctx, token.Spec{
+	t, text, first, err := s.tokens.CreateFirst(ctx, token.Spec{
 		Name: "first start", Lifetime: firstTokenLifetime, Permissions: []protocol.Direction{protocol.Push, protocol.Pull, token.Jobs},
 	})
-	if err != nil {
+	if err != nil || !first {
 		return err
 	}
 	c.insist("This is the first start. Here is a token for everything, good until %s and shown only now;\n"+

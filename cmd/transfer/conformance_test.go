@@ -128,6 +128,7 @@ func (o outcome) summary(t *testing.T) event {
 // command is one run of the binary.
 type command struct {
 	args []string
+	env  []string // besides what every run gets
 	// hook sees each event as it is printed. When it returns true, the clock of outcome.elapsed starts anew.
 	hook func(process *os.Process, e event) bool
 }
@@ -143,6 +144,7 @@ func (c command) run(t *testing.T) outcome {
 	cmd := exec.CommandContext(ctx, path, c.args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"HOME=" + cmd.Dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}
+	cmd.Env = append(cmd.Env, c.env...)
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal to ask on
 	pipe, err := cmd.StdoutPipe()

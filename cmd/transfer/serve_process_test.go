@@ -59,58 +59,86 @@ func (l *lockedText) String() string {
 
 var servingAt = regexp.MustCompile(`serving the vault's site default at (https?://(?:127\.0\.0\.1|localhost):\d+)/admin`)
 
-// startOurs starts the server on a data folder and stops it at the end of the test. The first start on a folder gives a token.
-func startOurs(t *testing.T, data string, flags ...string) *ours {
+// process is the built binary, running.
+type process struct {
+	command        *exec.Cmd
+	stdout, stderr *lockedText
+	ended          chan struct{} // closed when it has
+
+	stop func() (code int) // interrupts it
+}
+
+// launch starts the binary with variables besides its home, and stops it at the end of the test.
+func launch(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	path, err := binary()
 	require.NoError(t, err)
-	_, err = os.Stat(data)
-	first := os.IsNotExist(err)
-	stdout := &lockedText{}
-	s := &ours{stderr: &lockedText{}}
+	p := &process{stdout: &lockedText{}, stderr: &lockedText{}, ended: make(chan struct{})}
 	// It outlives a subtest that starts it, and ends with the test that it is given.
-	cmd := exec.Command(path, args([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--grace", "1s"}, flags)...)
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	cmd.Stdout, cmd.Stderr = stdout, s.stderr
-	require.NoError(t, cmd.Start())
-	ended := make(chan struct{})
+	p.command = exec.Command(path, args...)
+	p.command.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, env...)
+	p.command.Stdout, p.command.Stderr = p.stdout, p.stderr
+	require.NoError(t, p.command.Start())
 	go func() { // joined by stop
-		defer close(ended)
-		_ = cmd.Wait() // the code tells
+		defer close(p.ended)
+		_ = p.command.Wait() // the code tells
 	}()
-	s.stop = sync.OnceValue(func() int {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	p.stop = sync.OnceValue(func() int {
+		_ = p.command.Process.Signal(syscall.SIGTERM) // it may have ended
 		select {
-		case <-ended:
+		case <-p.ended:
 		case <-time.After(promptly):
-			_ = cmd.Process.Kill()
-			<-ended
+			p.kill()
 		}
-		return cmd.ProcessState.ExitCode()
+		return p.command.ProcessState.ExitCode()
 	})
 	t.Cleanup(func() {
-		s.stop()
+		p.stop()
 		if t.Failed() {
-			t.Logf("transfer serve said:\n%s", s.stderr)
+			t.Logf("transfer %s said:\n%s", args[0], p.stderr)
 		}
 	})
+	return p
+}
+
+func (p *process) pid() int { return p.command.Process.Pid }
+
+// kill ends it without a warning.
+func (p *process) kill() {
+	_ = p.command.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// serving waits until a server listens, and returns where.
+func (p *process) serving(t *testing.T) (base string) {
+	t.Helper()
 	require.Eventually(t, func() bool {
 		select {
-		case <-ended:
+		case <-p.ended:
 			return true
 		default:
 		}
-		found := servingAt.FindStringSubmatch(s.stderr.String())
+		found := servingAt.FindStringSubmatch(p.stderr.String())
 		if found != nil {
-			s.base = found[1]
+			base = found[1]
 		}
 		return found != nil
 	}, promptly, 10*time.Millisecond)
-	require.NotEmpty(t, s.base, s.stderr.String())
+	require.NotEmpty(t, base, p.stderr.String())
+	return base
+}
+
+// startOurs starts the server on a data folder and stops it at the end of the test. The first start on a folder gives a token.
+func startOurs(t *testing.T, data string, flags ...string) *ours {
+	t.Helper()
+	_, err := os.Stat(data)
+	first := os.IsNotExist(err)
+	p := launch(t, nil, args([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--grace", "1s"}, flags)...)
+	s := &ours{base: p.serving(t), stop: p.stop, stderr: p.stderr}
 	if first {
-		require.Eventually(t, func() bool { return strings.HasSuffix(stdout.String(), "\n") }, promptly, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.HasSuffix(p.stdout.String(), "\n") }, promptly, 10*time.Millisecond)
 	}
-	s.token = strings.TrimSpace(stdout.String())
+	s.token = strings.TrimSpace(p.stdout.String())
 	return s
 }
 

@@ -115,3 +115,40 @@ func TestServersOfADatabaseShareTheirTokens(t *testing.T) {
 	require.NoError(t, a.Close())
 	require.NoError(t, db.PingContext(t.Context()), "the database is somebody else's")
 }
+
+func TestOfServersThatStartTogetherOneMakesTheFirstToken(t *testing.T) {
+	t.Parallel()
+	db := postgres(t)
+	in := token.Shared{DB: db, Bind: dollars, Secret: bytes.Repeat([]byte("s"), 32)}
+	const servers = 8
+	made := make(chan string, servers)
+	var group sync.WaitGroup
+	for range servers {
+		group.Go(func() {
+			s, err := token.OpenShared(t.Context(), in, token.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			first, text, ok, err := s.CreateFirst(t.Context(), token.Spec{Name: "first"})
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				_, err := s.Verify(t.Context(), text)
+				made <- fmt.Sprint(first.Name, err)
+			}
+		})
+	}
+	group.Wait()
+	require.Len(t, made, 1)
+	require.Equal(t, "first<nil>", <-made)
+	s, err := token.Open(t.Context(), t.TempDir(), token.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	_, _, err = s.Create(t.Context(), token.Spec{Name: "another"})
+	require.NoError(t, err)
+	_, _, ok, err := s.CreateFirst(t.Context(), token.Spec{Name: "first"})
+	require.NoError(t, err)
+	require.False(t, ok, "there was one before")
+}

@@ -2,6 +2,8 @@ package token
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -130,28 +132,53 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // Create makes a token and returns what is known of it and its text, which is kept nowhere.
 func (s *Store) Create(ctx context.Context, spec Spec) (Token, string, error) {
-	spec, err := spec.withDefaults()
-	if err != nil {
-		return Token{}, "", fmt.Errorf("create token: %w", err)
-	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return Token{}, "", fmt.Errorf("create token: %w", err)
 	}
+	t, text, _, err := s.insert(ctx, spec, id, "VALUES (?, ?, ?, ?, ?, ?, ?)")
+	return t, text, err
+}
+
+// CreateFirst makes a token if none was ever made, and reports whether it did. Of several servers that start on one store at the same
+// time one does.
+func (s *Store) CreateFirst(ctx context.Context, spec Spec) (t Token, text string, first bool, err error) {
+	// All of them would call it the same, which the database lets one of them do, also where it does not see what the others are about
+	// to write.
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte("first token"))
+	id, err := uuid.FromBytes(mac.Sum(nil)[:len(uuid.UUID{})])
+	if err != nil {
+		return Token{}, "", false, fmt.Errorf("create token: %w", err)
+	}
+	return s.insert(ctx, spec, id, "SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM {tokens}) ON CONFLICT (id) DO NOTHING")
+}
+
+// insert writes a new token down, with the values that a part of the statement makes of its own. done reports whether it did.
+func (s *Store) insert(ctx context.Context, spec Spec, id uuid.UUID, values string) (t Token, text string, done bool, err error) {
+	if spec, err = spec.withDefaults(); err != nil {
+		return Token{}, "", false, fmt.Errorf("create token: %w", err)
+	}
 	// Whole seconds, as in the text. The end is rounded up so that a token lives no less than it was asked to.
 	now := s.now().Truncate(time.Second)
 	expires := s.now().Add(spec.Lifetime + time.Second - 1).Truncate(time.Second)
-	t := Token{ID: id.String(), Name: spec.Name, Permissions: spec.Permissions, Site: spec.Site, Once: spec.Once, Created: now, Expires: expires}
-	text, err := sign(s.key, t)
-	if err != nil {
-		return Token{}, "", err
+	t = Token{ID: id.String(), Name: spec.Name, Permissions: spec.Permissions, Site: spec.Site, Once: spec.Once, Created: now, Expires: expires}
+	if text, err = sign(s.key, t); err != nil {
+		return Token{}, "", false, err
 	}
-	_, err = s.db.ExecContext(ctx, "INSERT INTO {tokens} (id, name, permissions, site, once, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	result, err := s.db.ExecContext(ctx, "INSERT INTO {tokens} (id, name, permissions, site, once, created, expires) "+values,
 		t.ID, t.Name, joined(t.Permissions), t.Site, number(t.Once), t.Created.Unix(), t.Expires.Unix())
-	if err != nil {
-		return Token{}, "", fmt.Errorf("create token: %w", err)
+	var n int64
+	if err == nil {
+		n, err = result.RowsAffected()
 	}
-	return t, text, nil
+	if err != nil {
+		return Token{}, "", false, fmt.Errorf("create token: %w", err)
+	}
+	if n == 0 {
+		return Token{}, "", false, nil
+	}
+	return t, text, true, nil
 }
 
 // number is a boolean as databases without such a type have it.

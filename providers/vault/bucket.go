@@ -88,7 +88,8 @@ func (b Bucket) String() string {
 // GoString hides the keys from %#v.
 func (b Bucket) GoString() string { return b.String() }
 
-func (b Bucket) client() (*minio.Core, error) {
+// client returns a client that tries what fails again, up to a number of times; 0 leaves that to it.
+func (b Bucket) client(retries int) (*minio.Core, error) {
 	keys := credentials.NewChainCredentials([]credentials.Provider{
 		&credentials.EnvAWS{}, &credentials.EnvMinio{}, &credentials.FileAWSCredentials{}, &credentials.IAM{},
 	})
@@ -103,7 +104,9 @@ func (b Bucket) client() (*minio.Core, error) {
 			MaxIdleConnsPerHost: uploadsAtOnce, DisableCompression: true,
 		}
 	}
-	core, err := minio.NewCore(cmp.Or(b.Endpoint, amazon), &minio.Options{Creds: keys, Secure: !b.Insecure, Region: b.Region, Transport: transport})
+	core, err := minio.NewCore(cmp.Or(b.Endpoint, amazon), &minio.Options{
+		Creds: keys, Secure: !b.Insecure, Region: b.Region, Transport: transport, MaxRetries: retries,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: bucket %s: %w", transfer.ErrUsage, b, err)
 	}

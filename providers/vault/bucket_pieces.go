@@ -23,7 +23,7 @@ type bucketPieces struct {
 }
 
 func newBucketPieces(v *Vault, b Bucket) (*bucketPieces, error) {
-	client, err := b.client()
+	client, err := b.client(0)
 	if err != nil {
 		return nil, err
 	}

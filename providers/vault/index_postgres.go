@@ -35,6 +35,12 @@ func openPostgres(ctx context.Context, address string) (x *index, sessions *sql.
 		config.ConnectTimeout = pgTimeout
 	}
 	config.RuntimeParams["search_path"] = pgSchema
+	// A machine that is gone says nothing, and PostgreSQL would keep its locks for hours.
+	for name, value := range map[string]string{"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"} {
+		if _, ok := config.RuntimeParams[name]; !ok {
+			config.RuntimeParams[name] = value
+		}
+	}
 	open := func(most int) *sql.DB {
 		db := stdlib.OpenDB(*config)
 		db.SetMaxOpenConns(most)

@@ -267,13 +267,69 @@ func TestWhatIsNotThere(t *testing.T) {
 	require.ErrorIs(t, err, transfer.ErrUsage)
 	require.NotContains(t, err.Error(), "geheim")
 
-	v, err := vault.Open(t.Context(), t.TempDir(), vault.Options{Blobs: &vault.Bucket{
+	_, err = vault.Open(t.Context(), t.TempDir(), vault.Options{Blobs: &vault.Bucket{
 		Name: "pieces", Endpoint: "127.0.0.1:1", Insecure: true, Region: "us-east-1", AccessKey: "key", SecretKey: "geheim",
 	}})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, v.Close()) }()
-	_, err = push(t, v, "site", transfertest.NewMemory(smallSite()), transfer.Filter{})
 	require.ErrorIs(t, err, transfer.ErrConnection)
 	require.NotContains(t, err.Error(), "geheim")
+	s := share(t)
+	wrong := s.bucket
+	wrong.Name = "elsewhere"
+	_, err = vault.Open(t.Context(), t.TempDir(), vault.Options{Database: s.database, Blobs: &wrong})
+	require.ErrorIs(t, err, transfer.ErrUsage)
+	require.ErrorContains(t, err, "there is no such bucket")
+}
+
+// The bucket goes away between the start and a push.
+func TestABucketThatGoesAway(t *testing.T) {
+	t.Parallel()
+	objects := s3mem.New()
+	require.NoError(t, objects.CreateBucket("pieces"))
+	server := httptest.NewServer(gofakes3.New(objects).Server())
+	bucket := sharedBucket(strings.TrimPrefix(server.URL, "http://"))
+	v, err := vault.Open(t.Context(), t.TempDir(), vault.Options{Blobs: &bucket})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, v.Close()) }()
+	server.Close()
+	_, err = push(t, v, "site", transfertest.NewMemory(smallSite()), transfer.Filter{})
+	require.ErrorIs(t, err, transfer.ErrConnection)
+	require.NotContains(t, err.Error(), "secret")
 	require.Empty(t, snapshots(t, v, "site"))
+}
+
+// All who share an index keep the pieces in one place, or are told so.
+func TestPiecesAreInOnePlace(t *testing.T) {
+	t.Parallel()
+	s := share(t)
+	folder := t.TempDir()
+	local := func(dir string) error {
+		v, err := vault.Open(t.Context(), dir, vault.Options{Database: s.database})
+		if err == nil {
+			err = v.Close()
+		}
+		return err
+	}
+	require.NoError(t, local(folder))
+	require.NoError(t, local(t.TempDir()), "as long as there are no pieces they may be anywhere")
+	put(t, s.open(t), "site", smallSite())
+	for range 2 {
+		require.NoError(t, s.open(t).Close())
+	}
+	err := local(folder)
+	require.ErrorIs(t, err, transfer.ErrUsage)
+	require.ErrorContains(t, err, "are in s3://pieces/a/b: give the address of that bucket")
+	moved := s.bucket
+	moved.Prefix = "c"
+	_, err = vault.Open(t.Context(), t.TempDir(), vault.Options{Database: s.database, Blobs: &moved})
+	require.ErrorIs(t, err, transfer.ErrUsage)
+
+	s.database = newDatabase(t)
+	v, err := vault.Open(t.Context(), folder, vault.Options{Database: s.database})
+	require.NoError(t, err)
+	put(t, v, "site", smallSite())
+	require.NoError(t, v.Close())
+	require.NoError(t, local(folder), "the folder is known again")
+	require.ErrorContains(t, local(t.TempDir()), "in the data folder of another server")
+	_, err = vault.Open(t.Context(), folder, s.options())
+	require.ErrorIs(t, err, transfer.ErrUsage)
 }

@@ -103,6 +103,9 @@ func (v *Vault) connect(ctx context.Context) (err error) {
 		if v.pieces, err = newBucketPieces(v, *v.opts.Blobs); err != nil {
 			return err
 		}
+		if err := v.opts.Blobs.probe(ctx); err != nil {
+			return err
+		}
 	}
 	if v.opts.Database == "" {
 		v.index, err = openSQLite(ctx, v.path(indexFile))
@@ -114,6 +117,9 @@ func (v *Vault) connect(ctx context.Context) (err error) {
 		return err
 	}
 	v.index, v.locks = x, &pgLocks{sessions: sessions, index: x, now: v.opts.Now}
+	if err := v.agree(ctx); err != nil {
+		return errors.Join(err, v.locks.close(), v.index.close())
+	}
 	return nil
 }
 

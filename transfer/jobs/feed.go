@@ -184,6 +184,17 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	}
 }
 
+// follow tells progress of another server. It may be faster than the log: what the job had in that before comes first.
+func (f *Feed) follow(ctx context.Context, e *Event) error {
+	if e.Job != nil && e.Job.Seq > f.Position().Seq {
+		if err := f.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	f.tell(e)
+	return nil
+}
+
 // restart begins anew after the log was lost, or this server was away for so long that it has been cut. Subscribers have to as well.
 func (f *Feed) restart(ctx context.Context) error {
 	f.mu.Lock()

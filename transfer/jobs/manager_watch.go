@@ -210,5 +210,9 @@ func (m *Manager) retell(ctx context.Context, id ID) {
 		m.log.ErrorContext(ctx, "progress of another server not told", slog.Any(keyError, err))
 		return
 	}
-	_ = m.feed.publish(ctx, events...) // only durable events can fail
+	for i := range events {
+		if err := m.feed.follow(ctx, &events[i]); err != nil && ctx.Err() == nil {
+			m.log.WarnContext(ctx, "progress of another server not told", slog.String(keyJob, string(id)), slog.Any(keyError, err))
+		}
+	}
 }

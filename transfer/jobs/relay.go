@@ -58,7 +58,9 @@ func (m *Manager) relayLoop(ctx context.Context) {
 			m.log.WarnContext(ctx, "message of another server not understood", slog.Any(keyError, err))
 			return
 		}
-		m.feed.tell(e)
+		if err := m.feed.follow(ctx, e); err != nil && ctx.Err() == nil {
+			m.log.WarnContext(ctx, "progress of another server not told", slog.String(keyJob, string(e.JobID)), slog.Any(keyError, err))
+		}
 	}, func() {}) // newer progress follows
 	if err != nil && ctx.Err() == nil {
 		m.log.WarnContext(ctx, "progress of other servers not heard", slog.Any(keyError, err))

@@ -81,7 +81,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 		listener = tls.NewListener(listener, config)
 	}
 	if s.jobs != nil {
-		if err := s.jobs.Open(ctx); err != nil {
+		if err := s.jobs.Open(ctx); err != nil && ctx.Err() != nil {
+			return listener.Close() // it was not to run for long
+		} else if err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
