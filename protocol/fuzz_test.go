@@ -174,6 +174,7 @@ func FuzzAssetItems(f *testing.F) {
 		`[{"action":"stream","assetID":"a","encoding":"base64","data":"aGVsbG8="},{"action":"end","assetID":"a"}]`,
 		`[{"action":"stream","assetID":"a","data":{"type":"Buffer","data":[1,2,255]}}]`, `{"action":"stream","assetID":"a","data":"\/\/\/\/"}`,
 		`[{"action":"end","assetID":"é","checksum":{"algorithm":"sha256","value":"00"}}]`, `null`, `[[[]]]`, `[5]`,
+		`[{"action":"keep","assetID":"a","data":{"filename":"f.png","filepath":"/uploads/f.png","stats":{"size":7},"metadata":{"id":1}}}]`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -200,6 +201,8 @@ func checkAsset(t *testing.T, item protocol.AssetItem) {
 	switch item.Action {
 	case protocol.AssetStarts:
 		text = protocol.AppendAssetStart(nil, *item.Start)
+	case protocol.AssetKeeps:
+		text = protocol.AppendAssetKeep(nil, *item.Start)
 	case protocol.AssetStreams:
 		chunk, err := item.DecodeChunk([]byte("x"))
 		if err != nil {
