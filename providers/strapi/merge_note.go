@@ -20,7 +20,11 @@ func (t mergeTally) note() transfer.Note {
 		n    int64
 		what string
 	}{
-		{t.added, "rows added"}, {t.changed, "rows changed"}, {t.files, "files written"}, {t.links, "links changed"}, {t.settings, "settings written"},
+		{t.added, "rows added"},
+		{t.changed, "rows changed"},
+		{t.files, "files written"},
+		{t.links, "links changed"},
+		{t.settings, "settings written"},
 		{t.stay, "rows kept that differ at the source"},
 	} {
 		if part.n > 0 {

@@ -29,7 +29,7 @@ func (m *mergeable) Merge(ctx context.Context, who, conflict string) (transfer.D
 	if conflict == "dice" {
 		return nil, fmt.Errorf("%w: unknown way out of a conflict", transfer.ErrUsage)
 	}
-	dst, err := m.site.Destination(ctx, who)
+	dst, err := m.Destination(ctx, who)
 	return knowing{dst, m}, err
 }
 
@@ -87,7 +87,7 @@ func TestAPushMergesOnlyWhereThatWasAgreedOn(t *testing.T) {
 		require.False(t, w.initialize(test.init).Extensions.Merge, name)
 		refused := w.fails("action bootstrap")
 		require.Equal(t, "Invalid strategy merge", refused.Message, name)
-		require.Equal(t, string(protocol.StepValidation), string(refused.Details.Step), name)
+		require.Equal(t, string(protocol.StepValidation), refused.Details.Step, name)
 		require.NotEmpty(t, w.fails("action beforeTransfer").Message, name)
 		require.NotEmpty(t, w.fails("start entities").Message, name)
 		w.do("action rollback")
