@@ -16,6 +16,7 @@ const (
 	AssetStarts  AssetAction = "start"
 	AssetStreams AssetAction = "stream"
 	AssetEnds    AssetAction = "end"
+	AssetKeeps   AssetAction = "keep" // a file that the destination has, instead of the other three; see [ExtensionKnownAssets]
 )
 
 // ChecksumSHA256 is the only algorithm of a [Checksum].
@@ -36,7 +37,7 @@ type Checksum struct {
 	Value     string // lower-case hex
 }
 
-// AssetItem is an item of the assets stage. Start is set when the action is [AssetStarts]; [AssetItem.DecodeChunk] is for
+// AssetItem is an item of the assets stage. Start is set when the action is [AssetStarts] or [AssetKeeps]; [AssetItem.DecodeChunk] is for
 // [AssetStreams]; Checksum may be set when it is [AssetEnds].
 type AssetItem struct {
 	Action   AssetAction
@@ -160,7 +161,7 @@ func complete(a *AssetItem, data, checksum json.RawMessage) error {
 		return fmt.Errorf("%w: it has no assetID", ErrInvalidAsset)
 	}
 	switch a.Action {
-	case AssetStarts:
+	case AssetStarts, AssetKeeps:
 		return readStart(a, data)
 	case AssetStreams:
 		a.chunk = data
@@ -250,7 +251,15 @@ func readChecksum(a *AssetItem, raw json.RawMessage) error {
 
 // AppendAssetStart appends the item that announces a file. Metadata is copied as it is and must be valid JSON.
 func AppendAssetStart(dst []byte, a AssetStart) []byte {
-	dst = append(dst, `{"action":"start","assetID":`...)
+	return appendAsset(append(dst, `{"action":"start","assetID":`...), a)
+}
+
+// AppendAssetKeep appends the item that stands for a file which the destination has. Metadata is copied as it is and must be valid JSON.
+func AppendAssetKeep(dst []byte, a AssetStart) []byte {
+	return appendAsset(append(dst, `{"action":"keep","assetID":`...), a)
+}
+
+func appendAsset(dst []byte, a AssetStart) []byte {
 	dst = appendQuoted(dst, a.ID)
 	dst = append(dst, `,"data":{"filename":`...)
 	dst = appendQuoted(dst, a.Filename)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -174,6 +175,7 @@ func FuzzAssetItems(f *testing.F) {
 		`[{"action":"stream","assetID":"a","encoding":"base64","data":"aGVsbG8="},{"action":"end","assetID":"a"}]`,
 		`[{"action":"stream","assetID":"a","data":{"type":"Buffer","data":[1,2,255]}}]`, `{"action":"stream","assetID":"a","data":"\/\/\/\/"}`,
 		`[{"action":"end","assetID":"é","checksum":{"algorithm":"sha256","value":"00"}}]`, `null`, `[[[]]]`, `[5]`,
+		`[{"action":"keep","assetID":"a","data":{"filename":"f.png","filepath":"/uploads/f.png","stats":{"size":7},"metadata":{"id":1}}}]`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -200,6 +202,8 @@ func checkAsset(t *testing.T, item protocol.AssetItem) {
 	switch item.Action {
 	case protocol.AssetStarts:
 		text = protocol.AppendAssetStart(nil, *item.Start)
+	case protocol.AssetKeeps:
+		text = protocol.AppendAssetKeep(nil, *item.Start)
 	case protocol.AssetStreams:
 		chunk, err := item.DecodeChunk([]byte("x"))
 		if err != nil {
@@ -257,6 +261,39 @@ func FuzzChunks(f *testing.F) {
 		got, err := item.DecodeChunk(nil)
 		if (bad == nil) != (err == nil) || err == nil && !bytes.Equal(got, want) {
 			t.Fatalf("%q: %q, %v, not %q, %v", text, got, err, want, bad)
+		}
+	})
+}
+
+// FuzzStart reads answers to the start of a stage, and what was read once more.
+func FuzzStart(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `{"ok":true}`, `{"ok":true,"id":"s","totals":{"totalBytes":1.5,"totalCount":3}}`,
+		`{"ok":true,"known":{"a.png":7,"\u00e9<&>":0,"b":-1,"c":"7","a.png":9}}`, `{"known":[["a",1]]}`, `{"known":{"\ud800":1}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := protocol.ParseStartResult(text)
+		if err != nil {
+			return
+		}
+		bytes := 0
+		for name, size := range r.Known {
+			if bytes += len(name); size < 0 || !utf8.ValidString(name) {
+				t.Fatalf("%q has %d bytes", name, size)
+			}
+		}
+		if len(r.Known) > protocol.MaxKnownAssets || bytes > protocol.MaxKnownText {
+			t.Fatalf("%d names of %d bytes", len(r.Known), bytes)
+		}
+		again, err := r.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := protocol.ParseStartResult(again)
+		if err != nil || !maps.Equal(n.Known, r.Known) || n.ID != r.ID || n.OK != r.OK {
+			t.Fatalf("%q was read as %+v, and then as %+v: %v", text, r, n, err)
 		}
 	})
 }

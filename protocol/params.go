@@ -7,8 +7,12 @@ import (
 	"fmt"
 )
 
-// StrategyRestore is the only strategy of a push that Strapi knows: what is in the way is deleted first.
-const StrategyRestore = "restore"
+// The strategies of a push. StrategyRestore is the only one that Strapi knows: what is in the way is deleted first. StrategyMerge is for
+// peers that have agreed on [ExtensionMerge]; all others refuse it before they do anything.
+const (
+	StrategyRestore = "restore"
+	StrategyMerge   = "merge"
+)
 
 // AssetEncodingBase64 is the encoding of asset chunks that a client may ask for and a server may grant in init.
 const AssetEncodingBase64 = "base64"
@@ -26,7 +30,8 @@ type InitParams struct {
 // InitOptions say how a push treats what is there.
 type InitOptions struct {
 	Strategy string   `json:"strategy"`
-	Restore  *Restore `json:"restore,omitempty"`
+	Conflict string   `json:"conflict,omitempty"` // with StrategyMerge: which side wins where both have a row; "" leaves it to the server
+	Restore  *Restore `json:"restore,omitempty"`  // with StrategyMerge: not what is deleted, but what comes
 }
 
 // Restore says what a push deletes before it begins.

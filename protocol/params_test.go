@@ -2,6 +2,8 @@ package protocol_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +34,14 @@ func TestInitParamsAreWrittenAsStrapisClientDoes(t *testing.T) {
 			protocol.InitParams{Options: restore([]string{}), Transfer: protocol.Push},
 			`{"options":{"strategy":"restore","restore":{"entities":{"exclude":["admin::user"],"include":[]},"assets":true,` +
 				`"configuration":{"webhook":true,"coreStore":true}}},"transfer":"push"}`,
+		},
+		"merge": {
+			protocol.InitParams{
+				Options:    &protocol.InitOptions{Strategy: protocol.StrategyMerge, Conflict: "newer", Restore: &protocol.Restore{Assets: true}},
+				Transfer:   protocol.Push,
+				Extensions: protocol.Extensions{Merge: true, KnownAssets: true},
+			},
+			`{"options":{"strategy":"merge","conflict":"newer","restore":{"assets":true}},"transfer":"push","extensions":{"knownAssets":true,"merge":true}}`,
 		},
 		"extensions": {
 			protocol.InitParams{Transfer: protocol.Push, Extensions: protocol.Extensions{Window: 8, Compression: protocol.CompressionZstd}},
@@ -113,6 +123,18 @@ func TestResultsOfOlderPeers(t *testing.T) {
 	require.Equal(t, protocol.StartResult{OK: true, ID: "s"}, start(`{"ok":true,"id":"s","totals":null}`))
 	require.Equal(t, &protocol.Totals{TotalBytes: 1234.5678, TotalCount: 3}, start(`{"totals":{"totalBytes":1234.5678,"totalCount":3}}`).Totals)
 	require.Equal(t, &protocol.Totals{}, start(`{"totals":{"totalBytes":-5,"totalCount":1e999}}`).Totals)
+
+	require.Equal(t, map[string]int64{"a.png": 7, "é": 0}, start(`{"ok":true,"known":{"a.png":7,"é":0,"b":-1,"c":"7","d":null,"e":1e99}}`).Known)
+	for _, none := range []string{`null`, `[]`, `[["a",1]]`, `"a"`, `7`} {
+		require.Empty(t, start(`{"ok":true,"known":`+none+`}`).Known, none)
+	}
+	many := []byte(`{"ok":true,"known":{"`)
+	for i := range protocol.MaxKnownAssets + 1000 {
+		many = fmt.Appendf(many, `%d":1,"`, i)
+	}
+	require.Len(t, start(string(many)+`end":1}}`).Known, protocol.MaxKnownAssets, "no more is believed")
+	long := strings.Repeat("x", protocol.MaxKnownText)
+	require.Equal(t, map[string]int64{"a": 1}, start(`{"ok":true,"known":{"a":1,"`+long+`":1,"b":2}}`).Known)
 
 	end := func(text string) protocol.EndResult {
 		r, err := protocol.ParseEndResult(json.RawMessage(text))

@@ -97,6 +97,10 @@ type StartResult struct {
 	OK     bool    `json:"ok"`
 	ID     string  `json:"id,omitempty"`     // of the frames that follow, on pull
 	Totals *Totals `json:"totals,omitempty"` // of assets, from 5.43 on
+
+	// Known are the sizes of files that the destination of a push has, by name: answers the start of assets after
+	// [ExtensionKnownAssets] was agreed on.
+	Known map[string]int64 `json:"known,omitempty"`
 }
 
 // Totals is how much a stage is going to be. Both may be fractions, and far too small: good for a progress bar and for nothing
@@ -122,6 +126,8 @@ func ParseStartResult(raw json.RawMessage) (StartResult, error) {
 			}
 		case "totals":
 			r.Totals = parseTotals(value)
+		case "known":
+			r.Known = parseKnown(value)
 		}
 		return nil
 	})
@@ -149,6 +155,32 @@ func parseTotals(raw json.RawMessage) *Totals {
 		return nil
 	}
 	return &t
+}
+
+// MaxKnownAssets is how many files a destination says at most that it has, and MaxKnownText how many bytes their names have in all.
+// What it does not say is sent.
+const (
+	MaxKnownAssets = 100_000
+	MaxKnownText   = 8 << 20
+)
+
+// parseKnown reads as much of a list of known files as is within the limits. A file that is not understood is not known.
+func parseKnown(raw json.RawMessage) map[string]int64 {
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil
+	}
+	known, text := make(map[string]int64), 0
+	err := eachMember(raw, func(name string, value json.RawMessage) error {
+		size, ok := asInt(value)
+		if text += len(name); ok && size >= 0 && len(known) < MaxKnownAssets && text <= MaxKnownText {
+			known[name] = size
+		}
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return known
 }
 
 // amount reads a number that cannot be negative.

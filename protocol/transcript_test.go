@@ -172,6 +172,8 @@ func appendAsset(t *testing.T, item protocol.AssetItem) json.RawMessage {
 	switch item.Action {
 	case protocol.AssetStarts:
 		return protocol.AppendAssetStart(nil, *item.Start)
+	case protocol.AssetKeeps:
+		return protocol.AppendAssetKeep(nil, *item.Start)
 	case protocol.AssetStreams:
 		chunk, err := item.DecodeChunk(nil)
 		require.NoError(t, err)

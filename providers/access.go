@@ -49,6 +49,8 @@ type Access struct {
 	Database Secret // address of the database, instead of the project's own
 	Env      string // instead of the project's NODE_ENV
 	Zone     string // time zone of the Strapi process
+
+	// Of Strapi projects, and of servers before one.
 	Merge    bool   // keep what only the destination has
 	Conflict string // who wins where both have a row; with Merge
 

@@ -133,7 +133,7 @@ func (r *Registry) remoteOptions(a Access) remote.Options {
 	o := remote.Options{
 		Token: a.Token.Reveal(), Header: a.Header, TLS: a.TLS, Logger: r.config.Logger,
 		RetryMessageTimeout: a.RetryMessageTimeout, RetryMessageMaxRetries: a.RetryMessageMaxRetries,
-		StallTimeout: a.StallTimeout, PrepareTimeout: a.PrepareTimeout, Offer: remote.Supported(),
+		StallTimeout: a.StallTimeout, PrepareTimeout: a.PrepareTimeout, Offer: remote.Supported(), Merge: a.Merge, Conflict: a.Conflict,
 	}
 	if a.NoChecksums {
 		o.Checksums = remote.ChecksumsOff

@@ -74,6 +74,20 @@ type Skipper interface {
 	Skipped() []Skip
 }
 
+// AssetKnower is a [Destination] that can say which files need not be handed over, because it has them. Of those it takes the record,
+// and does not open it.
+type AssetKnower interface {
+	// KnownAssets returns such files, at most limit of them. It is called when the stage of entities is complete and before the first
+	// asset is written. What it leaves out may be known all the same.
+	KnownAssets(ctx context.Context, limit int) ([]KnownAsset, error)
+}
+
+// KnownAsset is a file that a destination has.
+type KnownAsset struct {
+	Filename string
+	Length   int64
+}
+
 // Stater is an endpoint that knows in which state a failure leaves it.
 type Stater interface {
 	State() State

@@ -40,7 +40,18 @@ type liveSite struct{ endpointSite }
 
 // Destination implements [runnerserver.Site].
 func (s liveSite) Destination(ctx context.Context, who string) (transfer.Destination, error) {
-	dst, err := s.registry.OpenSiteDestination(ctx, s.endpoint, s.access, who)
+	return s.writer(ctx, s.access, who)
+}
+
+// Merge implements [runnerserver.MergeSite].
+func (s liveSite) Merge(ctx context.Context, who, conflict string) (transfer.Destination, error) {
+	access := s.access
+	access.Merge, access.Conflict = true, conflict
+	return s.writer(ctx, access, who)
+}
+
+func (s liveSite) writer(ctx context.Context, access providers.Access, who string) (transfer.Destination, error) {
+	dst, err := s.registry.OpenSiteDestination(ctx, s.endpoint, access, who)
 	if err != nil {
 		return nil, err
 	}

@@ -106,8 +106,8 @@ func (m *mergeFlags) applyMerge(to *end) error {
 	if _, err := strapi.ParseConflict(m.Conflict); err != nil {
 		return badChoice("conflict", m.Conflict, "source, destination, newer, fail")
 	}
-	if !isSite(to.Endpoint) {
-		return fmt.Errorf("%w: --strategy merge is for a Strapi project or database on this machine, and %s is none", transfer.ErrUsage, to)
+	if !isSite(to.Endpoint) && to.Kind != providers.KindServer {
+		return fmt.Errorf("%w: --strategy merge is for a Strapi project or database, or a server of ours before one, and %s is none", transfer.ErrUsage, to)
 	}
 	to.access.Merge, to.access.Conflict = true, m.Conflict
 	return nil

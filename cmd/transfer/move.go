@@ -208,6 +208,9 @@ func (m *move) confirm(ctx context.Context, review transfer.Review) error {
 	}
 	if !m.opts.Yes {
 		question := fmt.Sprintf("This replaces content of %s. Go on?", m.target())
+		if m.opts.Strategy == strategyMerge {
+			question = fmt.Sprintf("This merges into the content of %s. Go on?", m.target())
+		}
 		if err := m.app.confirm(ctx, question, "give --yes to go on, or --dry-run to see the plan only"); err != nil {
 			return err
 		}

@@ -174,6 +174,7 @@ func TestPushAsksFirst(t *testing.T) {
 		"yes by flag":                {args: []string{"--yes"}, pushed: true},
 		"forced":                     {args: []string{"--force"}, pushed: true, says: "--force is read as --yes"},
 		"yes on the terminal":        {tty: true, stdin: "y\n", pushed: true, says: "This replaces content of staging.example.org. Go on? [y/N]"},
+		"no to a merge":              {tty: true, stdin: "n\n", args: []string{"--strategy", "merge"}, code: exitRefused, says: "This merges into the content of staging.example.org. Go on? [y/N]"},
 		"no on the terminal":         {tty: true, stdin: "n\n", code: exitRefused, says: "answered no"},
 		"return on the terminal":     {tty: true, stdin: "\n", code: exitRefused, says: "answered no"},
 		"end of input":               {tty: true, code: exitRefused, says: "answered no"},

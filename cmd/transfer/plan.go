@@ -26,7 +26,7 @@ type planView struct {
 // planPart is one line of the plan. Numbers that nobody knows are nil.
 type planPart struct {
 	Name        string `json:"name"`
-	Action      string `json:"action"` // "replaced", "kept", "written"
+	Action      string `json:"action"` // "replaced", "merged", "kept", "written"
 	Source      *int64 `json:"source,omitempty"`
 	SourceBytes *int64 `json:"sourceBytes,omitempty"`
 	Destination *int64 `json:"destination,omitempty"`
@@ -35,6 +35,7 @@ type planPart struct {
 
 const (
 	actionReplaced = "replaced"
+	actionMerged   = "merged"
 	actionKept     = "kept"
 	actionWritten  = "written"
 )
@@ -55,16 +56,13 @@ func (m *move) describePlan(ctx context.Context, review transfer.Review) planVie
 		there = m.census(ctx)
 	}
 	p.Parts = m.planParts(review, there)
-	p.Types = planTypes(review, there)
+	p.Types = planTypes(review, there, m.action(review))
 	p.Warnings = m.planWarnings(review)
 	return p
 }
 
 func (m *move) planParts(review transfer.Review, there census) []planPart {
-	action := actionReplaced
-	if review.Destination.Blank {
-		action = actionWritten
-	}
+	action := m.action(review)
 	content := planPart{Name: "content", Action: actionKept}
 	files := planPart{Name: "files", Action: actionKept}
 	config := planPart{Name: "config", Action: actionKept}
@@ -80,7 +78,7 @@ func (m *move) planParts(review transfer.Review, there census) []planPart {
 			line.part.Source, line.part.SourceBytes = &total.Records, &total.Bytes
 		}
 	}
-	if len(m.engine.Filter.OnlyTypes) > 0 && content.Action == actionReplaced {
+	if len(m.engine.Filter.OnlyTypes) > 0 && content.Action == action && action != actionWritten {
 		content.Action += ": " + strings.Join(m.engine.Filter.OnlyTypes, ", ") + " only"
 	}
 	if there.known {
@@ -90,8 +88,20 @@ func (m *move) planParts(review transfer.Review, there census) []planPart {
 	return []planPart{content, files, config}
 }
 
+// action is what becomes of what is there.
+func (m *move) action(review transfer.Review) string {
+	switch {
+	case review.Destination.Blank:
+		return actionWritten
+	case m.opts.Strategy == strategyMerge:
+		return actionMerged
+	default:
+		return actionReplaced
+	}
+}
+
 // planTypes compares the numbers of rows by content type, as far as both sides know them.
-func planTypes(review transfer.Review, there census) []planPart {
+func planTypes(review transfer.Review, there census, action string) []planPart {
 	here := review.Totals[transfer.StageEntities].ByType
 	uids := maps.Clone(here)
 	if uids == nil {
@@ -102,12 +112,11 @@ func planTypes(review transfer.Review, there census) []planPart {
 			uids[uid] += 0
 		}
 	}
+	restore := review.Plan.Restore
 	var parts []planPart
 	for _, uid := range slices.Sorted(maps.Keys(uids)) {
-		part := planPart{Name: uid, Action: actionReplaced}
-		if review.Destination.Blank {
-			part.Action = actionWritten
-		} else if restore := review.Plan.Restore; slices.Contains(restore.Exclude, uid) || restore.Include != nil && !slices.Contains(restore.Include, uid) {
+		part := planPart{Name: uid, Action: action}
+		if kept := slices.Contains(restore.Exclude, uid) || restore.Include != nil && !slices.Contains(restore.Include, uid); action != actionWritten && kept {
 			part.Action = actionKept
 		}
 		if here != nil {
@@ -121,56 +130,6 @@ func planTypes(review transfer.Review, there census) []planPart {
 		parts = append(parts, part)
 	}
 	return parts
-}
-
-func (m *move) planWarnings(review transfer.Review) (out []string) {
-	f := m.engine.Filter
-	stages := review.Plan.Stages
-	if !review.Destination.Blank && m.to.Remote() {
-		if hasStage(stages, transfer.StageAssets) {
-			out = append(out, "uploaded files of the destination are deleted at the start. A Strapi server does not bring them back if the "+
-				"transfer fails, and in cloud storage shared with another site they are gone there too. Keep a --backup, or use --exclude files")
-		}
-		if hasStage(stages, transfer.StageConfiguration) {
-			out = append(out, "settings and webhooks are replaced by those of the source: the destination will call the source's webhooks. "+
-				"Keep its own with --exclude config")
-		}
-		out = append(out, "lifecycle hooks and webhooks do not fire for what is transferred")
-		if hasStage(stages, transfer.StageEntities) && !hasStage(stages, transfer.StageAssets) && f.HasType("plugin::upload.file") {
-			out = append(out, "rows of the media library are replaced and its files are not: entries may point to files that are not there")
-		}
-		if m.opts.Backup == "" && !m.opts.DryRun {
-			out = append(out, "there is no way back without a backup: --backup FILE saves the destination first")
-		}
-	}
-	if isSite(m.to.Endpoint) {
-		out = append(out, m.siteWarnings(stages)...)
-	}
-	if n := len(review.Differences); n > 0 {
-		out = append(out, fmt.Sprintf("the schemas differ in %s; what the destination has no place for is left out:", plural(int64(n), "place", "places")))
-		for _, d := range review.Differences[:min(n, 10)] {
-			out = append(out, "  "+d.String())
-		}
-		if n > 10 {
-			out = append(out, fmt.Sprintf("  and %d more", n-10))
-		}
-	}
-	for _, skip := range review.Orphans {
-		out = append(out, fmt.Sprintf("%s will be skipped: %s %s", plural(skip.Count, "record", "records"), skip.Stage, skip.Reason))
-	}
-	return out
-}
-
-// siteWarnings are what to know before a project's own database is written.
-func (m *move) siteWarnings(stages []transfer.Stage) (out []string) {
-	if m.opts.Strategy == strategyMerge {
-		out = append(out, "content is merged: what only the destination has stays")
-	}
-	if hasStage(stages, transfer.StageConfiguration) {
-		out = append(out, "settings and webhooks become those of the source: the destination will call the source's webhooks. Keep its own with --exclude config")
-	}
-	return append(out, "a Strapi that runs on this database must be restarted afterwards: it keeps settings and permissions in memory. "+
-		"Lifecycle hooks and webhooks do not fire for what is transferred")
 }
 
 // showPlan writes the plan for people.

@@ -102,9 +102,14 @@ func (d *Destination) Describe(ctx context.Context) (transfer.Description, error
 
 // initParams are the params of init for what is to be replaced.
 func (d *Destination) initParams(restore transfer.Restore) protocol.InitParams {
+	strategy, offer := protocol.StrategyRestore, d.opts.Offer
+	if d.opts.Merge {
+		strategy, offer.Merge = protocol.StrategyMerge, true
+	}
 	return protocol.InitParams{
 		Options: &protocol.InitOptions{
-			Strategy: protocol.StrategyRestore,
+			Strategy: strategy,
+			Conflict: d.opts.Conflict,
 			Restore: &protocol.Restore{
 				Entities:      &protocol.RestoreEntities{Exclude: restore.Exclude, Include: restore.Include},
 				Assets:        restore.Assets,
@@ -114,7 +119,7 @@ func (d *Destination) initParams(restore transfer.Restore) protocol.InitParams {
 		Transfer:      protocol.Push,
 		Checksums:     d.opts.Checksums == ChecksumsOn,
 		AssetEncoding: protocol.AssetEncodingBase64,
-		Extensions:    d.opts.Offer,
+		Extensions:    offer,
 	}
 }
 

@@ -116,12 +116,14 @@ func explainAnswer(doing string, err *protocol.Error) error {
 		return mapped(transfer.ErrUnwritable, doing, err, hintBusy)
 	case mentions(err.Message, "the site is being written to"):
 		return mapped(transfer.ErrUnwritable, doing, err, hintBusy)
-	case mentions(err.Message, "this site can only be pulled from"): // these three are texts of our own server
+	case mentions(err.Message, "this site can only be pulled from"): // these are texts of our own server
 		return mapped(transfer.ErrUnwritable, doing, err, hintReadOnly)
 	case mentions(err.Message, "the site has no content yet"):
 		return mapped(nil, doing, err, hintEmpty)
 	case mentions(err.Message, transfer.ErrUsage.Error()):
 		return fmt.Errorf("%w: %w", transfer.ErrUsage, while(doing, err)) // it says itself what to do
+	case mentions(err.Message, transfer.ErrIncompatible.Error()): // also a text of ours; it says itself what to do
+		return fmt.Errorf("%w: %w", transfer.ErrIncompatible, while(doing, err))
 	case mentions(err.Message, "checksum"):
 		return mapped(transfer.ErrDamaged, doing, err, hintSource)
 	case unwritable(err):

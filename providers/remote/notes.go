@@ -26,6 +26,9 @@ const (
 	maxNoteText = 1000
 )
 
+// originSite is the origin of what a server of ours passes on from the site that was written.
+const originSite = "site"
+
 // backupFolder is how Strapi names the folder to which it moves the uploads that are being replaced.
 const backupFolder = "uploads_backup_"
 
@@ -61,6 +64,10 @@ func (d *diary) hear(diag protocol.Diagnostic) {
 			d.add(transfer.NoteWarning, "the server warns: "+text)
 		}
 	case protocol.DiagnosticInfo:
+		if diag.Details.Origin == originSite {
+			d.add(transfer.NoteInfo, "the server: "+text)
+			return
+		}
 		if i := strings.LastIndex(text, backupFolder); i >= 0 {
 			d.backup = text[i:]
 		}

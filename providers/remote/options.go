@@ -61,15 +61,21 @@ type Options struct {
 	// [Supported] is all that this package can.
 	Offer protocol.Extensions
 
+	// Merge makes a push keep what only the server has. A server that cannot is refused before anything is asked of it.
+	Merge bool
+	// Conflict says which side wins where both have a row and they differ, in the server's words; with Merge. "" leaves it to the server.
+	Conflict string
+
 	Logger *slog.Logger // nil discards
 }
 
 // offeredWindow is how many messages may be under way. Sixteen messages of a mebibyte cover a line of 3 Gbit/s at 40 ms.
 const offeredWindow = 16
 
-// Supported returns all that this package can speak with servers of ours.
+// Supported returns all that this package can speak with servers of ours. Whether to merge is not a matter of being able to: see
+// [Options.Merge].
 func Supported() protocol.Extensions {
-	return protocol.Extensions{Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true, Seals: true}
+	return protocol.Extensions{Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true, Seals: true, KnownAssets: true}
 }
 
 func (o Options) withDefaults() Options {

@@ -167,7 +167,7 @@ func (b *assetBody) fill(ctx context.Context) error {
 			b.err = err
 		case !ok:
 			b.err = broken("the stage ends before file %s does", b.name)
-		case item.AssetID != b.id || item.Action == protocol.AssetStarts:
+		case item.AssetID != b.id || item.Action == protocol.AssetStarts || item.Action == protocol.AssetKeeps:
 			b.err = b.pull.misplaced(item)
 		case item.Action == protocol.AssetEnds:
 			b.err = b.finish(item.Checksum)

@@ -47,7 +47,8 @@ type step struct {
 	sent         int64 // items put into messages
 	acknowledged int64
 
-	chunk []byte // for reading files
+	known map[string]int64 // sizes of files that the server has, by name
+	chunk []byte           // for reading files
 }
 
 // flight is a message under way.
@@ -169,9 +170,21 @@ func (s *step) start(ctx context.Context) error {
 	if s.started {
 		return nil
 	}
-	_, err := s.sess.call(ctx, "start "+string(s.stage), stepRequest(protocol.VerbStart, s.stage), dispatcher.CallOptions{})
-	s.started = err == nil
-	return err
+	opts, asks := dispatcher.CallOptions{}, s.stage == transfer.StageAssets && s.sess.agreed.KnownAssets
+	if asks { // the server looks for every file, which on storage elsewhere takes its time
+		opts = s.sess.opts.patient(s.sess.opts.PrepareTimeout)
+	}
+	raw, err := s.sess.call(ctx, "start "+string(s.stage), stepRequest(protocol.VerbStart, s.stage), opts)
+	if err != nil {
+		return err
+	}
+	s.started = true
+	if !asks {
+		return nil
+	}
+	result, err := protocol.ParseStartResult(raw)
+	s.known = result.Known
+	return explain("start "+string(s.stage), err)
 }
 
 func (s *step) writeRecord(ctx context.Context, record transfer.Record) error {

@@ -12,11 +12,22 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
-// writeAsset puts a file into messages, several of which it may span. A file that cannot be read to its end leaves the stage
+// writeAsset puts a file into messages, several of which it may span. Of one that the server has it sends no more than that. A file that cannot be read to its end leaves the stage
 // without end, which a server must never be sent then.
 func (s *step) writeAsset(ctx context.Context, a transfer.Asset) (err error) {
 	if err := a.Validate(); err != nil {
 		return err
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return fmt.Errorf("make a uuid: %w", err)
+	}
+	start := protocol.AssetStart{ID: id.String(), Filename: a.Filename, Filepath: a.Filepath, Size: max(a.Length, 0), Metadata: a.Metadata}
+	if size, ok := s.known[a.Filename]; ok && size == a.Length {
+		s.item()
+		s.data = protocol.AppendAssetKeep(s.data, start)
+		s.items++
+		return s.flushAssets(ctx)
 	}
 	body, err := a.Open(ctx)
 	if err != nil {
@@ -27,14 +38,8 @@ func (s *step) writeAsset(ctx context.Context, a transfer.Asset) (err error) {
 			err = fmt.Errorf("close file %s: %w", a.Filename, closeErr)
 		}
 	}()
-	id, err := uuid.NewRandom()
-	if err != nil {
-		return fmt.Errorf("make a uuid: %w", err)
-	}
 	s.item()
-	s.data = protocol.AppendAssetStart(s.data, protocol.AssetStart{
-		ID: id.String(), Filename: a.Filename, Filepath: a.Filepath, Size: max(a.Length, 0), Metadata: a.Metadata,
-	})
+	s.data = protocol.AppendAssetStart(s.data, start)
 	if err := s.chunks(ctx, id.String(), body); err != nil {
 		return fmt.Errorf("send file %s: %w", a.Filename, err)
 	}

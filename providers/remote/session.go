@@ -122,6 +122,9 @@ func (s *session) begin(ctx context.Context, init protocol.InitParams) error {
 	if s.conn.SealWrites(s.agreed.Seals); s.agreed.Seals {
 		s.conn.RequireSeals()
 	}
+	if init.Options != nil && init.Options.Strategy == protocol.StrategyMerge && !s.agreed.Merge {
+		return s.cannotMerge()
+	}
 	s.checksums = init.Checksums && result.Checksums
 	if init.Checksums && !result.Checksums {
 		s.diary.note(transfer.NoteWarning, "the server does not know checksums; files are transferred without")
@@ -133,6 +136,15 @@ func (s *session) begin(ctx context.Context, init protocol.InitParams) error {
 	}
 	_, err = s.action(ctx, protocol.ActionBootstrap)
 	return err
+}
+
+// cannotMerge says what to do about a server that was asked to merge and did not agree. All that it has heard is init, which changes nothing.
+func (s *session) cannotMerge() error {
+	what := "is no server of transfer's own kind, and Strapi's own only replaces"
+	if s.ours() {
+		what = "serves a site there that can only be replaced: only a Strapi project that transfer serves can be merged into"
+	}
+	return fmt.Errorf("%w: %s %s; use --strategy replace, or merge into the project or its database on its own machine", transfer.ErrUsage, s.name, what)
 }
 
 // call sends a request and waits for the answer. doing names it in errors.

@@ -92,6 +92,7 @@ func (d *Destination) asset(ctx context.Context, a transfer.Asset) error {
 			return nil
 		}
 		d.merge.changes++
+		d.merge.tally.files++
 	}
 	url, err := d.stage(ctx, a, m.file)
 	if err != nil {

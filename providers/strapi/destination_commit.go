@@ -29,6 +29,7 @@ func (d *Destination) Commit(ctx context.Context) error {
 	if d.merge != nil && d.merge.changes == 0 {
 		// All of it is there already: nothing is written, not even that.
 		d.state.Store(transfer.StateCommitted)
+		d.notes = append(d.notes, d.merge.tally.note())
 		return d.undoFiles(context.WithoutCancel(ctx))
 	}
 	if d.change != nil {
@@ -54,6 +55,9 @@ func (d *Destination) Commit(ctx context.Context) error {
 		return err
 	}
 	d.state.Store(transfer.StateCommitted)
+	if d.merge != nil {
+		d.notes = append(d.notes, d.merge.tally.note())
+	}
 	d.finish(late)
 	return nil
 }

@@ -27,9 +27,11 @@ type merger struct {
 	won   map[string]*rows.Set // rows whose links are the source's, by type and the id here
 	seen  map[string]*rows.Set // rows that the source has too
 	fresh map[string]*rows.Set // rows that only the source had
+	stay  map[string]*rows.Set // rows that both have in different forms, of which the destination's won
 	files rows.Set             // rows of the media library that were written, whose files are too
 
 	changes int64 // rows and files written, changed or deleted
+	tally   mergeTally
 	links   *linkMerger
 	config  *settingMerger
 }
@@ -52,6 +54,7 @@ type part struct {
 func newMerger(d *Destination) *merger {
 	return &merger{
 		d: d, hasher: rows.NewHasher(), have: make(map[uint64]*standing), won: make(map[string]*rows.Set), seen: make(map[string]*rows.Set), fresh: make(map[string]*rows.Set),
+		stay: make(map[string]*rows.Set),
 	}
 }
 

@@ -155,6 +155,7 @@ func (l *linkMerger) link(t *model.Type, r *model.Relation, link transfer.Link, 
 			transfer.ErrIncompatible, link.Key())
 	}
 	l.m.changes++
+	l.m.tally.links++
 	if r.Relation == "oneToOne" || r.Relation == "oneToMany" {
 		if l.taken[r] == nil {
 			l.taken[r] = new(rows.Set)
@@ -188,6 +189,7 @@ func (l *linkMerger) prune(ctx context.Context) error {
 		}
 		gone[key.r].Add(h.row)
 		l.m.changes++
+		l.m.tally.links++
 	}
 	c := newClearer(l.m.d)
 	for r, ids := range gone {

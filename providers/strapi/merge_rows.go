@@ -72,6 +72,7 @@ func (m *merger) entity(out *rows.Batch, e transfer.Entity) (*changed, error) {
 	}
 	mine, theirs := partsOf(look.Rows), m.parts[p.parts:p.parts+p.n]
 	if m.sum(look.Rows) == p.sum && len(mine) == len(theirs) {
+		m.tally.same++
 		m.same(e.Type, p, mine, theirs)
 		return nil, nil
 	}
@@ -80,14 +81,22 @@ func (m *merger) entity(out *rows.Batch, e transfer.Entity) (*changed, error) {
 		return nil, fmt.Errorf("%w: %s differs from row %d of the destination; choose with --conflict which of them is to be kept",
 			transfer.ErrIncompatible, e.Key(), p.id)
 	case ConflictDestination:
+		m.stays(e.Type, p.id)
 		return nil, nil
 	case ConflictNewer:
 		if identity.Updated < p.updated {
+			m.stays(e.Type, p.id)
 			return nil, nil
 		}
 	case ConflictSource:
 	}
 	return m.over(out, e, p)
+}
+
+// stays says that a row is the destination's, and so is its file.
+func (m *merger) stays(uid string, id int64) {
+	m.tally.stay++
+	addTo(m.stay, uid, id)
 }
 
 // add adds a row that the destination does not have.
@@ -97,6 +106,7 @@ func (m *merger) add(out *rows.Batch, e transfer.Entity, id int64) error {
 		return err
 	}
 	m.changes++
+	m.tally.added++
 	m.win(e.Type, id, out.Rows[start:])
 	addTo(m.fresh, e.Type, id)
 	return nil
@@ -138,6 +148,7 @@ func (m *merger) over(out *rows.Batch, e transfer.Entity, p *standing) (*changed
 		return nil, err
 	}
 	m.changes++
+	m.tally.changed++
 	m.win(e.Type, p.id, out.Rows[start:])
 	c := &changed{t: m.d.builder.Type(e.Type), row: out.Rows[start], old: m.parts[p.parts : p.parts+p.n]}
 	c.row.Values = append([]any(nil), c.row.Values...)

@@ -107,6 +107,7 @@ func (m *merger) wants(ctx context.Context, s transfer.Setting) (bool, error) {
 		}
 	}
 	m.changes++
+	m.tally.settings++
 	return true, nil
 }
 

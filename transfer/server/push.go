@@ -135,13 +135,16 @@ func (p *push) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.running.Store(true)
 	supported := protocol.Extensions{Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true}
-	if params.Extensions.Schemas {
+	_, supported.Merge = p.sess.place.Site.(MergeSite)
+	p.agreed = protocol.Negotiate(params.Extensions, supported)
+	if (params.Extensions.Schemas || params.Extensions.KnownAssets) && p.strategy() == nil {
 		if err := p.open(ctx); err != nil {
 			return nil, err
 		}
 		supported.Schemas = p.desc.Blank // others have schemas of their own
+		_, supported.KnownAssets = p.dst.(transfer.AssetKnower)
+		p.agreed = protocol.Negotiate(params.Extensions, supported)
 	}
-	p.agreed = protocol.Negotiate(params.Extensions, supported)
 	p.sess.seal(p.agreed)
 	p.flow.TransferID, p.flow.Schemas = p.id, p.agreed.Schemas
 	p.sess.log.InfoContext(ctx, "push began", slog.String(keyTransfer, p.id))
@@ -153,7 +156,10 @@ func (p *push) open(ctx context.Context) error {
 	if p.dst != nil {
 		return nil
 	}
-	dst, err := p.sess.place.Destination(ctx, p.sess.who)
+	if err := p.strategy(); err != nil {
+		return err
+	}
+	dst, err := p.destination(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,11 +168,44 @@ func (p *push) open(ctx context.Context) error {
 	return err
 }
 
+// destination opens the site for the strategy of the push.
+func (p *push) destination(ctx context.Context) (transfer.Destination, error) {
+	if site, ok := p.sess.place.Site.(MergeSite); ok && p.merges() {
+		return site.Merge(ctx, p.sess.who, p.init.Options.Conflict)
+	}
+	return p.sess.place.Destination(ctx, p.sess.who)
+}
+
+// merges reports whether the push is to keep what only the site has.
+func (p *push) merges() bool {
+	return p.init.Options != nil && p.init.Options.Strategy == protocol.StrategyMerge
+}
+
+// strategy refuses a strategy that has not been agreed on, in Strapi's words.
+func (p *push) strategy() error {
+	valid := []string{protocol.StrategyRestore}
+	if p.agreed.Merge {
+		valid = append(valid, protocol.StrategyMerge)
+	}
+	if p.init.Options == nil || slices.Contains(valid, p.init.Options.Strategy) {
+		return nil
+	}
+	name := clip(p.init.Options.Strategy)
+	details, err := json.Marshal(map[string]any{"check": "strategy", "strategy": name, "validStrategies": valid})
+	if err != nil {
+		return fmt.Errorf("write the error's details: %w", err)
+	}
+	return &protocol.Error{
+		Message: "Invalid strategy " + name,
+		Details: protocol.ErrorDetails{Step: protocol.StepValidation, Details: details},
+	}
+}
+
 // action carries out an action whose place in the order has been checked.
 func (p *push) action(ctx context.Context, action protocol.Action) (json.RawMessage, error) {
 	switch action {
 	case protocol.ActionBootstrap:
-		return nil, p.bootstrap(ctx)
+		return nil, p.open(ctx)
 	case protocol.ActionGetMetadata:
 		return p.metadata()
 	case protocol.ActionGetSchemas:
@@ -184,21 +223,6 @@ func (p *push) action(ctx context.Context, action protocol.Action) (json.RawMess
 }
 
 var errRolledBack = errors.New("the client asked for a rollback")
-
-func (p *push) bootstrap(ctx context.Context) error {
-	if p.init.Options != nil && p.init.Options.Strategy != protocol.StrategyRestore {
-		name := clip(p.init.Options.Strategy)
-		details, err := json.Marshal(map[string]any{"check": "strategy", "strategy": name, "validStrategies": []string{protocol.StrategyRestore}})
-		if err != nil {
-			return fmt.Errorf("write the error's details: %w", err)
-		}
-		return &protocol.Error{
-			Message: "Invalid strategy " + name,
-			Details: protocol.ErrorDetails{Step: protocol.StepValidation, Details: details},
-		}
-	}
-	return p.open(ctx)
-}
 
 // metadata answers getMetadata. A destination that takes any version says none, or else stock clients of another would refuse it.
 func (p *push) metadata() (json.RawMessage, error) {

@@ -147,6 +147,9 @@ func (s *step) takeAssets(ctx context.Context, data json.RawMessage) error {
 }
 
 func (s *step) takeAsset(ctx context.Context, item protocol.AssetItem) error {
+	if item.Action == protocol.AssetKeeps {
+		return s.keep(ctx, *item.Start)
+	}
 	if item.Action == protocol.AssetStarts {
 		if s.asset != nil {
 			return protocol.TransferError(fmt.Sprintf("Asset %q starts before asset %q has ended; files one inside another are not supported",
@@ -181,6 +184,37 @@ func (s *step) takeAsset(ctx context.Context, item protocol.AssetItem) error {
 	s.bytes += int64(len(s.chunk))
 	s.observe(transfer.EventStageProgress)
 	return s.asset.write(s.chunk)
+}
+
+// keep takes a file that the client does not send, because it was told that the destination has it.
+func (s *step) keep(ctx context.Context, start protocol.AssetStart) error {
+	switch {
+	case !s.push.agreed.KnownAssets:
+		return protocol.TransferError("Invalid asset flow action: "+string(protocol.AssetKeeps), nil)
+	case s.asset != nil:
+		return protocol.TransferError(fmt.Sprintf("Asset %q comes before asset %q has ended; files one inside another are not supported",
+			clip(start.ID), clip(s.asset.id)), nil)
+	}
+	s.started++
+	metadata := start.Metadata
+	if metadata == nil {
+		metadata = json.RawMessage("{}")
+	}
+	asset := transfer.Asset{
+		Filename: start.Filename, Filepath: start.Filepath, Length: start.Size, Metadata: slices.Clone(metadata),
+		Content: func(context.Context) (io.ReadCloser, error) {
+			return nil, fmt.Errorf("%w: file %s was here when the stage began, and is not any more; start again", transfer.ErrDamaged, clip(start.Filename))
+		},
+	}
+	if err := asset.Validate(); err != nil {
+		return err
+	}
+	if err := s.push.dst.Write(ctx, transfer.Batch{Stage: transfer.StageAssets, Records: []transfer.Record{asset}, Cursor: transfer.Cursor(s.started)}); err != nil {
+		return err
+	}
+	s.finished++
+	s.push.job.Observe(observed(transfer.EventStageProgress, s.stage, s.finished, s.bytes, clip(start.Filename)))
+	return nil
 }
 
 // assetError says what is wrong with an item in Strapi's words, where it has some.

@@ -75,7 +75,11 @@ func (p *push) step(ctx context.Context, r protocol.Request) (json.RawMessage, e
 		if err := p.start(ctx, stage); err != nil {
 			return nil, err
 		}
-		return protocol.StartResult{OK: true}.Append(nil)
+		known, err := p.knownAssets(ctx, stage)
+		if err != nil {
+			return nil, p.fail(ctx, stage, err)
+		}
+		return protocol.StartResult{OK: true, Known: known}.Append(nil)
 	case protocol.VerbStream:
 		return nil, p.stream(ctx, stage, r)
 	case protocol.VerbEnd:
@@ -103,6 +107,26 @@ func (p *push) start(ctx context.Context, stage transfer.Stage) error {
 	p.stage = &step{push: p, stage: stage, since: time.Now()}
 	p.stage.observe(transfer.EventStageStarted)
 	return nil
+}
+
+// knownAssets are the files that the client need not send, nil if it did not ask.
+func (p *push) knownAssets(ctx context.Context, stage transfer.Stage) (map[string]int64, error) {
+	knower, ok := p.dst.(transfer.AssetKnower)
+	if !ok || !p.agreed.KnownAssets || stage != transfer.StageAssets {
+		return nil, nil
+	}
+	assets, err := knower.KnownAssets(ctx, protocol.MaxKnownAssets)
+	if err != nil {
+		return nil, err
+	}
+	known, text := make(map[string]int64, len(assets)), 0
+	for _, a := range assets[:min(len(assets), protocol.MaxKnownAssets)] {
+		if text += len(a.Filename); text > protocol.MaxKnownText {
+			break
+		}
+		known[a.Filename] = a.Length
+	}
+	return known, nil
 }
 
 // complete ends the planned stages before the one at index until, as far as they are not.

@@ -18,6 +18,13 @@ type Site interface {
 	Destination(ctx context.Context, who string) (transfer.Destination, error)
 }
 
+// MergeSite is a [Site] that can take a push without losing what only it has.
+type MergeSite interface {
+	// Merge opens the site for writing by who, as Destination does. conflict says which side wins where both have a row, in the words of
+	// the command; "" is the site's default. One that it does not know is [transfer.ErrUsage].
+	Merge(ctx context.Context, who, conflict string) (transfer.Destination, error)
+}
+
 var (
 	// ErrReadOnly marks a push to a site that can only be pulled from.
 	ErrReadOnly = errors.New("this site can only be pulled from")

@@ -161,6 +161,8 @@ func TestServerStatement68SendsFilesInListsOfTheirOwn(t *testing.T) {
 					size += len(chunk)
 				case protocol.AssetEnds:
 					require.Equal(t, checksums, item.Checksum != nil)
+				case protocol.AssetKeeps:
+					require.Fail(t, "a pull has no such item")
 				}
 			}
 			frames = append(frames, size)
