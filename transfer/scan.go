@@ -3,6 +3,8 @@ package transfer
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -91,10 +93,8 @@ func (n *names) add(name string) bool {
 		n.many[name] = true
 		return !known
 	}
-	for _, other := range n.few {
-		if other == name {
-			return false
-		}
+	if slices.Contains(n.few, name) {
+		return false
 	}
 	if n.few = append(n.few, name); len(n.few) == fewMembers {
 		n.many = make(map[string]bool, 2*fewMembers)
@@ -133,7 +133,7 @@ func skipValue(raw []byte, i int) int {
 		return skipNested(raw, i)
 	}
 	start := i
-	for i < len(raw) && bytes.IndexByte([]byte(",]} \n\r\t"), raw[i]) < 0 {
+	for i < len(raw) && strings.IndexByte(",]} \n\r\t", raw[i]) < 0 {
 		i++
 	}
 	if i == start {
