@@ -212,6 +212,9 @@ func TestMergingIsPlannedAndRefused(t *testing.T) {
 	require.NotContains(t, said, "are deleted")
 	code, _, said = s.command(line...)
 	require.Equal(t, exitRefused, code, said)
+	code, _, said = s.command(append(line, "--yes", "--verify")...)
+	require.Equal(t, exitUsage, code, said)
+	require.Contains(t, said, "transfer diff")
 	require.Empty(t, before.Compare(contentOf(t, to), 20))
 
 	line[4] = s.url // the vault, whose snapshots are what they are
