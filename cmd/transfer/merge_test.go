@@ -225,3 +225,23 @@ func TestMergingIsPlannedAndRefused(t *testing.T) {
 	code, _, said = s.command(append(line, "--yes")...)
 	require.Equal(t, exitUsage, code, said)
 }
+
+// A row of the media library that stays as the destination has it keeps its file: that of the source is another one.
+func TestARowThatStaysKeepsItsFile(t *testing.T) {
+	t.Parallel()
+	from, to := labProject(t), labProject(t)
+	require.Positive(t, bigFiles(t, from))
+	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to)
+	db := labDatabase(t, to)
+	execute(t, db, "UPDATE files SET hash = 'theirs', ext = '.bin', url = '/uploads/theirs.bin', formats = NULL WHERE id = (SELECT min(id) FROM files)")
+	write(t, filepath.Join(to, "public", "uploads", "theirs.bin"), "theirs")
+	code, result, said := s.merge(from, "/shop", "--yes", "--conflict", "destination")
+	require.Equal(t, exitOK, code, said)
+	require.Contains(t, result.notes(), "1 rows kept that differ at the source")
+	var hash, url string
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT hash, url FROM files WHERE id = (SELECT min(id) FROM files)").Scan(&hash, &url))
+	require.Equal(t, []string{"theirs", "/uploads/theirs.bin"}, []string{hash, url})
+	text, err := os.ReadFile(filepath.Join(to, "public", "uploads", "theirs.bin"))
+	require.NoError(t, err)
+	require.Equal(t, "theirs", string(text))
+}
