@@ -64,6 +64,10 @@ func (o *moveOptions) resolve(ctx context.Context, a *app, c *console, d directi
 	if err := o.applyMerge(&e.to); err != nil {
 		return ends{}, err
 	}
+	if e.to.access.Merge && o.Verify {
+		return ends{}, fmt.Errorf("%w: --verify compares the destination with all that was sent, and with --strategy merge it also keeps what was "+
+			"there; compare the two with \"transfer diff --content\"", transfer.ErrUsage)
+	}
 	return e, o.apply(ctx, a, &e.from, &e.to)
 }
 

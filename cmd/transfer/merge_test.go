@@ -212,6 +212,9 @@ func TestMergingIsPlannedAndRefused(t *testing.T) {
 	require.NotContains(t, said, "are deleted")
 	code, _, said = s.command(line...)
 	require.Equal(t, exitRefused, code, said)
+	code, _, said = s.command(append(line, "--yes", "--verify")...)
+	require.Equal(t, exitUsage, code, said)
+	require.Contains(t, said, "transfer diff")
 	require.Empty(t, before.Compare(contentOf(t, to), 20))
 
 	line[4] = s.url // the vault, whose snapshots are what they are
@@ -221,4 +224,24 @@ func TestMergingIsPlannedAndRefused(t *testing.T) {
 	line[4] = filepath.Join(t.TempDir(), "a.tar.gz")
 	code, _, said = s.command(append(line, "--yes")...)
 	require.Equal(t, exitUsage, code, said)
+}
+
+// A row of the media library that stays as the destination has it keeps its file: that of the source is another one.
+func TestARowThatStaysKeepsItsFile(t *testing.T) {
+	t.Parallel()
+	from, to := labProject(t), labProject(t)
+	require.Positive(t, bigFiles(t, from))
+	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to)
+	db := labDatabase(t, to)
+	execute(t, db, "UPDATE files SET hash = 'theirs', ext = '.bin', url = '/uploads/theirs.bin', formats = NULL WHERE id = (SELECT min(id) FROM files)")
+	write(t, filepath.Join(to, "public", "uploads", "theirs.bin"), "theirs")
+	code, result, said := s.merge(from, "/shop", "--yes", "--conflict", "destination")
+	require.Equal(t, exitOK, code, said)
+	require.Contains(t, result.notes(), "1 rows kept that differ at the source")
+	var hash, url string
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT hash, url FROM files WHERE id = (SELECT min(id) FROM files)").Scan(&hash, &url))
+	require.Equal(t, []string{"theirs", "/uploads/theirs.bin"}, []string{hash, url})
+	text, err := os.ReadFile(filepath.Join(to, "public", "uploads", "theirs.bin"))
+	require.NoError(t, err)
+	require.Equal(t, "theirs", string(text))
 }

@@ -128,6 +128,7 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 func (w *linkWriter) unmapped(l transfer.Link) {
 	if w.d.merge != nil && w.d.opts.Conflict != ConflictSource {
 		// Its row is the destination's own, whose components are others.
+		w.d.merge.tally.left++
 		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonKept, l.Key(), true)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 type mergeTally struct {
 	added, changed, same, stay int64 // rows: new here, written over, alike on both sides, kept as the destination had them
 	files, links, settings     int64 // written, or deleted
+	left                       int64 // links that the source has of rows which are the destination's
 }
 
 // note says what a merge did.
@@ -26,6 +27,7 @@ func (t mergeTally) note() transfer.Note {
 		{t.links, "links changed"},
 		{t.settings, "settings written"},
 		{t.stay, "rows kept that differ at the source"},
+		{t.left, "links of such rows left out"},
 	} {
 		if part.n > 0 {
 			done = append(done, fmt.Sprintf("%d %s", part.n, part.what))
