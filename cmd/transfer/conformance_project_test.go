@@ -102,7 +102,7 @@ func TestConformanceProject(t *testing.T) {
 	strapitest.Require(t)
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, kind strapitest.Database) {
-		production := startSite(t, strapitest.Options{Seed: true})
+		production := startSite(t, strapitest.Options{Seed: true, Database: kind})
 		want := production.Graph(t)
 		laptop := newSite(t, strapitest.Options{Database: kind})
 		must(t, []string{"pull", "--to", laptop.Path(), "--yes"}, production.from())
