@@ -14,7 +14,7 @@ withDatabase(async (db) => {
   }
   await db.run('delete from plants_companions_lnk where id % 2 = 0');
   await db.run('delete from beds where id = (select id from (select max(id) as id from beds) as last)');
-  await db.run(`update strapi_core_store_settings set value = '"altered"' where "key" = 'plugin_garden_opening'`);
+  await db.run('update strapi_core_store_settings set value = ? where "key" = ?', '"altered"', 'plugin_garden_opening');
 });
 
 const uploads = 'public/uploads';
