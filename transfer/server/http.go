@@ -6,8 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/transfer-runner/runner/dispatcher"
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/protocol/token"
+	"github.com/transfer-runner/runner/transfer/server/live"
 )
 
 // Handler answers all of the server's requests.
@@ -110,7 +109,7 @@ func (s *Server) runner(w http.ResponseWriter, r *http.Request, p *place, direct
 		w.Header().Set("Connection", "close")
 		plainText(w, http.StatusBadRequest, "Invalid Upgrade header")
 		return
-	case !s.allowed(r):
+	case !live.OriginAllowed(r, s.config.Origins):
 		s.metrics.refused("origin")
 		fail(w, http.StatusForbidden, "ForbiddenError", "Forbidden")
 		return
@@ -194,26 +193,6 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		s.metrics.refused("unauthorized")
 		fail(w, http.StatusUnauthorized, answer.Code, answer.Message)
 	}
-}
-
-// allowed reports whether the page that a request comes from, if it comes from one, may connect.
-func (s *Server) allowed(r *http.Request) bool {
-	origins := r.Header.Values("Origin")
-	if len(origins) == 0 {
-		return true
-	}
-	if len(origins) > 1 {
-		return false
-	}
-	if slices.Contains(s.config.Origins, origins[0]) {
-		return true
-	}
-	u, err := url.Parse(origins[0])
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	return err == nil && u.Scheme == scheme && strings.EqualFold(u.Host, r.Host)
 }
 
 func plainText(w http.ResponseWriter, status int, text string) {

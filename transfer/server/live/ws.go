@@ -60,7 +60,7 @@ func (l *Live) ServeProgress(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUpgradeRequired, "UpgradeRequiredError", "this is for WebSockets")
 		return
 	}
-	if !l.allowed(r) {
+	if !OriginAllowed(r, l.config.Origins) {
 		refuse(w, http.StatusForbidden, "ForbiddenError", "Forbidden")
 		return
 	}
@@ -95,8 +95,9 @@ func (l *Live) ServeProgress(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allowed reports whether the page that a request comes from, if it comes from one, may connect.
-func (l *Live) allowed(r *http.Request) bool {
+// OriginAllowed reports whether the page that a request comes from, if it comes from one, may connect: it is the server's own, or one
+// of those allowed. Browsers name it in the header Origin; a request that names several is refused.
+func OriginAllowed(r *http.Request, allowed []string) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		return true
@@ -104,7 +105,7 @@ func (l *Live) allowed(r *http.Request) bool {
 	if len(origins) > 1 {
 		return false
 	}
-	if slices.Contains(l.config.Origins, origins[0]) {
+	if slices.Contains(allowed, origins[0]) {
 		return true
 	}
 	u, err := url.Parse(origins[0])
