@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -247,20 +248,69 @@ func (f *Feed) Subscribe(ctx context.Context, want Subscribe) (*Subscription, er
 	if s.wake == nil {
 		s.ready = make(chan struct{}, 1)
 	}
-	snapshot, end, err := f.add(s)
-	if err != nil {
-		return nil, err
-	}
-	missed, recovered, err := f.missed(ctx, want.After, end)
-	if err == nil {
-		s.Recovered = recovered
-		err = s.begin(ctx, snapshot, end, missed)
-	}
-	if err != nil {
+	if err := f.begin(ctx, s, want.After); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// begin counts a subscription in and puts before what comes from now on what it missed, or a snapshot. Neither may be ahead of what is
+// told here: an entry of the log that another server made, and this one has yet to read, would come to the subscriber a second time.
+func (f *Feed) begin(ctx context.Context, s *Subscription, after Position) error {
+	if end := f.Position(); after.Epoch == end.Epoch && after.Seq > end.Seq {
+		if err := f.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	for try := 0; ; try++ {
+		snapshot, end, err := f.add(s)
+		if err != nil {
+			return err
+		}
+		ahead, err := f.read(ctx, s.jobs, snapshot, end)
+		switch {
+		case err != nil:
+			return err
+		case ahead && try < maxTries: // once is enough, but for a job that is forgotten here at this very moment
+			f.remove(s)
+			s.forget()
+			if err := f.catchUp(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		missed, recovered, err := f.missed(ctx, after, end)
+		if err != nil {
+			return err
+		}
+		s.Recovered = recovered
+		s.begin(snapshot, end, missed)
+		return nil
+	}
+}
+
+// maxTries bounds how often a subscription begins anew. A store whose jobs and log do not belong together must not hold it up.
+const maxTries = 3
+
+// read adds to a snapshot the jobs that are not known here, most of them long over, and reports whether one is ahead of end.
+func (f *Feed) read(ctx context.Context, ids []ID, snapshot map[ID]*Job, end Position) (ahead bool, err error) {
+	for _, id := range ids {
+		if snapshot[id] != nil {
+			continue
+		}
+		j, err := f.store.Get(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read job %s: %w", id, err)
+		}
+		ahead = ahead || j.Seq > end.Seq
+		j = j.Public()
+		snapshot[id] = &j
+	}
+	return ahead, nil
 }
 
 // add counts a subscription in, and returns what is at this moment.

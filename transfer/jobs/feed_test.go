@@ -85,6 +85,46 @@ func TestWhoReturnsAfterARestartMissesNothing(t *testing.T) {
 	})
 }
 
+// A server that has not yet read what others wrote must not show a job as it is now and then tell how it came to be so.
+func TestASubscriptionIsNotAheadOfItsServer(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func() jobs.Store) {
+		store := open()
+		other := serve(t, store, quick(func(_ context.Context, _ jobs.Job, r *jobs.Recorder) (jobs.Outcome, error) {
+			stages(r)
+			return jobs.Outcome{}, nil
+		}))
+		late, err := jobs.New(store, quick(none)) // not run: it reads the log when somebody asks
+		require.NoError(t, err)
+		require.NoError(t, late.Open(t.Context()))
+		later, err := jobs.New(store, quick(none))
+		require.NoError(t, err)
+		require.NoError(t, later.Open(t.Context()))
+		start := other.Feed().Position()
+		job := other.submit(t, jobs.Settings{})
+		all := follow(t, other.Feed(), job.ID, start)
+		_, end, _, err := store.Events(t.Context(), jobs.Position{}, 0)
+		require.NoError(t, err)
+
+		sub, err := late.Feed().Subscribe(t.Context(), jobs.Subscribe{Jobs: []jobs.ID{job.ID}})
+		require.NoError(t, err)
+		defer sub.Close()
+		require.Equal(t, end, sub.Position)
+		require.Len(t, sub.Snapshot, 1)
+		require.Equal(t, jobs.StateCompleted, sub.Snapshot[0].State)
+		events, err := sub.Take()
+		require.NoError(t, err)
+		require.Empty(t, events, "the snapshot has it all")
+
+		// Who comes from the other server has heard more than this one knows, and misses nothing all the same.
+		sub, err = later.Feed().Subscribe(t.Context(), jobs.Subscribe{Jobs: []jobs.ID{job.ID}, After: jobs.Position{Epoch: end.Epoch, Seq: end.Seq - 2}})
+		require.NoError(t, err)
+		defer sub.Close()
+		require.True(t, sub.Recovered)
+		require.Equal(t, states(all)[len(all)-2:], states(drain(t, sub)))
+	})
+}
+
 func TestSubscribersThatComeAtAnyTimeHearEveryStateOnce(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, open func() jobs.Store) {

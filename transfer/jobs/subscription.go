@@ -2,8 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 )
@@ -32,22 +30,8 @@ type Subscription struct {
 }
 
 // begin sets the snapshot and puts what was missed before what has come meanwhile.
-func (s *Subscription) begin(ctx context.Context, snapshot map[ID]*Job, end Position, missed []*Event) error {
+func (s *Subscription) begin(snapshot map[ID]*Job, end Position, missed []*Event) {
 	s.Position = end
-	for _, id := range s.jobs {
-		if snapshot[id] != nil {
-			continue
-		}
-		j, err := s.feed.store.Get(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read job %s: %w", id, err)
-		}
-		j = j.Public()
-		snapshot[id] = &j
-	}
 	for _, j := range snapshot {
 		if s.visible.Sees(j) {
 			s.Snapshot = append(s.Snapshot, *j)
@@ -68,7 +52,13 @@ func (s *Subscription) begin(ctx context.Context, snapshot map[ID]*Job, end Posi
 	if len(s.line) > 0 || s.err != nil {
 		s.signal()
 	}
-	return nil
+}
+
+// forget drops what has come before the subscription began.
+func (s *Subscription) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.line, s.durable = nil, 0
 }
 
 func compareIDs(a, b ID) int {
