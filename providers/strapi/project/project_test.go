@@ -182,7 +182,7 @@ func TestDatabaseOfAProject(t *testing.T) {
 // TestBoundsOfAnEvaluation runs alone: the bound on memory counts what the whole process takes meanwhile.
 func TestBoundsOfAnEvaluation(t *testing.T) { //nolint:paralleltest // see above
 	for name, tt := range map[string]struct{ script, err string }{
-		"an endless loop":    {`for (;;) {}`, "it ran for more than"},
+		"an endless loop": {`for (;;) {}`, "it ran for more than"},
 		// Large strings, so that an interpreter under the race detector on a busy machine comes to the bound of memory long
 		// before that of time.
 		"memory without end": {`const a = []; for (;;) a.push('x'.repeat(100000) + a.length)`, "MiB of memory"},
