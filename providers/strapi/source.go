@@ -98,7 +98,9 @@ func (s *Source) Read(ctx context.Context, stage transfer.Stage, after transfer.
 		}
 		s.forget(stage)
 		cursor := after
-		err := ahead(ctx, func(visit read.Visit) error { return s.produce(ctx, stage, after, visit) }, func(records []transfer.Record) error {
+		early := newPrefetch(ctx, s.site.opts.Uploads)
+		defer early.close()
+		err := ahead(ctx, func(visit read.Visit) error { return s.produce(ctx, stage, after, early, visit) }, func(records []transfer.Record) error {
 			for _, record := range records {
 				if err := context.Cause(ctx); err != nil {
 					return err
@@ -119,7 +121,7 @@ func (s *Source) Read(ctx context.Context, stage transfer.Stage, after transfer.
 var errBroken = errors.New("nobody wants more")
 
 // produce hands over the records of a stage that come after a cursor.
-func (s *Source) produce(ctx context.Context, stage transfer.Stage, after transfer.Cursor, visit read.Visit) error {
+func (s *Source) produce(ctx context.Context, stage transfer.Stage, after transfer.Cursor, early *prefetch, visit read.Visit) error {
 	if stage == transfer.StageEntities {
 		return s.reader.Entities(ctx, int64(after), visit)
 	}
@@ -136,7 +138,7 @@ func (s *Source) produce(ctx context.Context, stage transfer.Stage, after transf
 	case transfer.StageSchemas:
 		return rest(s.schemas())
 	case transfer.StageAssets:
-		return s.assets(ctx, rest)
+		return s.assets(ctx, early, rest)
 	case transfer.StageLinks:
 		return s.reader.Links(ctx, func(o read.Orphan) {
 			s.skip(transfer.StageLinks, o.Left, reasonDangling, o.String())

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
 
@@ -47,7 +46,7 @@ func (u upload) group() string {
 
 // assets reads the files: each row's own, then its formats. What is gone from the disk is skipped, with the formats of a file
 // whose original is gone.
-func (s *Source) assets(ctx context.Context, visit read.Visit) error {
+func (s *Source) assets(ctx context.Context, early *prefetch, visit read.Visit) error {
 	if s.site.opts.Uploads == nil {
 		s.note(transfer.NoteWarning, "It is not known where the files of %s are: name the folder with --uploads.", s.site.opts.Name)
 	}
@@ -61,7 +60,7 @@ func (s *Source) assets(ctx context.Context, visit read.Visit) error {
 		}
 		var records []transfer.Record
 		for _, group := range groups {
-			records = append(records, s.present(group)...)
+			records = append(records, s.present(group, early)...)
 		}
 		if len(records) == 0 {
 			return nil
@@ -71,7 +70,7 @@ func (s *Source) assets(ctx context.Context, visit read.Visit) error {
 }
 
 // present returns the records of those files of a row that are there.
-func (s *Source) present(group []upload) []transfer.Record {
+func (s *Source) present(group []upload, early *prefetch) []transfer.Record {
 	var records []transfer.Record
 	for i, u := range group {
 		switch {
@@ -82,10 +81,7 @@ func (s *Source) present(group []upload) []transfer.Record {
 		default:
 			records = append(records, transfer.Asset{
 				Filename: u.name(), Filepath: u.file.URL, Length: u.size, Metadata: u.metadata,
-				Content: func(ctx context.Context) (io.ReadCloser, error) {
-					body, _, err := s.site.opts.Uploads.Open(ctx, u.file)
-					return body, err
-				},
+				Content: early.content(u.file, u.size),
 			})
 		}
 	}
