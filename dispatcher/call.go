@@ -51,7 +51,7 @@ func (d *Dispatcher) Call(ctx context.Context, req protocol.Request, opts CallOp
 // returns. It takes its place in the window until it is answered or given up; its answer is fetched with [Pending.Wait].
 func (d *Dispatcher) Go(ctx context.Context, req protocol.Request, opts CallOptions) (*Pending, error) {
 	what := describe(req)
-	if size := len(req.Data) + len(req.Params); size > protocol.MaxMessage {
+	if size := len(req.Data) + len(req.Params) + len(req.Payload); size > protocol.MaxMessage {
 		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d", what, ErrTooLarge, size, protocol.MaxMessage)
 	}
 	if req.UUID == "" {

@@ -122,7 +122,7 @@ func findMeter(conn net.Conn) *meter {
 	return nil
 }
 
-// Read implements [Conn]. It takes text messages only.
+// Read implements [Conn]. Binary messages are those that [protocol.IsBinary] knows.
 func (w *WebSocket) Read(ctx context.Context) ([]byte, error) {
 	w.reading.Store(true)
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })
@@ -143,9 +143,6 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind != websocket.TextMessage {
-		return nil, fmt.Errorf("%w: it sent a binary message", ErrProtocol)
-	}
 	buf := w.buf[:0]
 	for {
 		if cap(buf)-len(buf) < firstPiece/2 {
@@ -164,6 +161,9 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	}
 	if w.buf = buf; cap(buf) > maxReadBuffer {
 		w.buf = nil
+	}
+	if binary := kind == websocket.BinaryMessage; binary != protocol.IsBinary(buf) {
+		return nil, fmt.Errorf("%w: it sent a binary message of an unknown kind, or one as text", ErrProtocol)
 	}
 	sealed, err := protocol.CheckSeal(buf)
 	if err == nil && !sealed && w.sealed.Load() {
@@ -228,16 +228,60 @@ func (w *WebSocket) writeMessage(message []byte) error {
 			return err
 		}
 	}
-	if w.seals.Load() {
+	kind := websocket.TextMessage
+	if protocol.IsBinary(message) {
+		kind = websocket.BinaryMessage
+	} else if w.seals.Load() {
 		w.packed = protocol.AppendSealed(w.packed[:0], message)
 		message = w.packed
 		defer w.letGo()
 	}
-	if err := w.conn.WriteMessage(websocket.TextMessage, message); err != nil {
+	if err := w.conn.WriteMessage(kind, message); err != nil {
 		return w.writeError(err)
 	}
 	w.offered.Add(int64(len(message)))
 	return nil
+}
+
+// WriteBinary sends a message that consists of a text and bytes of files, without making one piece of them; see [protocol.BinaryParts].
+// When ctx ends during it, the connection is dropped, as with Write.
+func (w *WebSocket) WriteBinary(ctx context.Context, text, payload []byte) error {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	if len(text)+len(payload) > protocol.MaxMessage {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(text)+len(payload), protocol.MaxMessage)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.drop() })
+	defer stop()
+	err := w.writeBinary(text, payload)
+	w.answerPing()
+	if err != nil && ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return err
+}
+
+func (w *WebSocket) writeBinary(text, payload []byte) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if w.meter == nil {
+		if err := w.conn.SetWriteDeadline(time.Now().Add(w.opts.WriteTimeout)); err != nil {
+			return err
+		}
+	}
+	out, err := w.conn.NextWriter(websocket.BinaryMessage)
+	if err != nil {
+		return w.writeError(err)
+	}
+	head, tail := protocol.BinaryParts(text, payload)
+	for _, part := range [][]byte{head[:], text, payload, tail[:]} {
+		if _, err := out.Write(part); err != nil {
+			return w.writeError(err)
+		}
+		w.offered.Add(int64(len(part)))
+	}
+	return w.writeError(out.Close())
 }
 
 // letGo lets go of the memory for a sealed message that was uncommonly long. w.writing is held.

@@ -45,7 +45,8 @@ type AssetItem struct {
 	Start    *AssetStart
 	Checksum *Checksum
 
-	chunk json.RawMessage
+	chunk   json.RawMessage
+	payload []byte // the bytes themselves, of a binary message
 }
 
 // Errors of asset items, in Strapi's words where it has some.
@@ -72,15 +73,20 @@ func ParseAssetItem(raw json.RawMessage) (AssetItem, error) {
 }
 
 // AssetItems yields the items of the assets stage that data holds: a list of items, as clients send it, or of lists of items, as
-// servers do. The sequence ends after an error, which wraps [ErrMalformed].
-func AssetItems(data json.RawMessage) iter.Seq2[AssetItem, error] {
+// servers do. payload is what came with them in a binary message, all of which must be theirs. The sequence ends after an error, which
+// wraps [ErrMalformed] or [ErrInvalidChunk].
+func AssetItems(data json.RawMessage, payload []byte) iter.Seq2[AssetItem, error] {
 	return func(yield func(AssetItem, error) bool) {
 		s, err := newScanner(data, MaxMessage)
+		s.payload = payload
 		if err == nil && s.pos < len(s.text) {
 			err = s.assetItems(yield)
 		}
 		if err == nil {
 			err = s.end()
+		}
+		if err == nil && len(s.payload) > 0 {
+			err = fmt.Errorf("%w: %d bytes belong to no item", ErrInvalidBinary, len(s.payload))
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(AssetItem{}, err)
@@ -120,7 +126,7 @@ func (s *scanner) assetItem() (item AssetItem, err error) {
 		return item, ErrInvalidAsset
 	}
 	var seen members
-	var data, checksum json.RawMessage
+	var data, checksum, encoding json.RawMessage
 	err = s.object(func(name []byte) error {
 		switch string(name) {
 		case "action":
@@ -146,12 +152,17 @@ func (s *scanner) assetItem() (item AssetItem, err error) {
 				return err
 			}
 			return s.into(&checksum)
+		case "encoding":
+			return s.into(&encoding)
 		default:
 			return s.skipValue()
 		}
 	})
 	if err != nil {
 		return item, err
+	}
+	if item.Action == AssetStreams && string(encoding) == encodingBinary {
+		return item, s.cutPayload(&item, data)
 	}
 	return item, complete(&item, data, checksum)
 }

@@ -155,7 +155,7 @@ func TestAssetItemsOfBothDirections(t *testing.T) {
 	}
 	for name, test := range tests {
 		got, last := "", error(nil)
-		for item, err := range protocol.AssetItems(json.RawMessage(test.data)) {
+		for item, err := range protocol.AssetItems(json.RawMessage(test.data), nil) {
 			require.NoError(t, last, name)
 			if last = err; err == nil {
 				got += item.AssetID
@@ -164,7 +164,7 @@ func TestAssetItemsOfBothDirections(t *testing.T) {
 		require.Equal(t, test.want, got, name)
 		require.ErrorIs(t, last, test.err, name)
 	}
-	for _, err := range protocol.AssetItems(json.RawMessage(`[` + a + `,bad`)) {
+	for _, err := range protocol.AssetItems(json.RawMessage(`[`+a+`,bad`), nil) {
 		require.NoError(t, err)
 		break // looks no further
 	}

@@ -126,7 +126,7 @@ func BenchmarkDecodeAssets(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				for item, err := range protocol.AssetItems(m.Frame.Data) {
+				for item, err := range protocol.AssetItems(m.Frame.Data, m.Frame.Payload) {
 					if err == nil && item.Action == protocol.AssetStreams {
 						chunk, err = item.DecodeChunk(chunk[:0])
 					}

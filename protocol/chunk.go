@@ -17,6 +17,8 @@ type ChunkEncoding int
 const (
 	ChunkBase64 ChunkEncoding = iota
 	ChunkBuffer
+	// ChunkBinary is between peers that have agreed on [ExtensionBinaryAssets].
+	ChunkBinary
 )
 
 // AppendAssetChunk appends the item that carries some bytes of a file.
@@ -55,12 +57,23 @@ func appendBuffer(dst, chunk []byte) []byte {
 	return append(dst, "]}"...)
 }
 
+// Bytes returns the bytes that an item of [AssetStreams] carries: those of a binary message as they are there, others decoded into room.
+// The error wraps [ErrInvalidChunk].
+func (a AssetItem) Bytes(room []byte) ([]byte, error) {
+	if a.payload != nil {
+		return a.payload, nil
+	}
+	return a.DecodeChunk(room[:0])
+}
+
 // DecodeChunk appends the bytes that an item of [AssetStreams] carries. It reads base64, with or without the item saying that it
 // is, and the Buffer objects of older peers. The error wraps [ErrInvalidChunk].
 func (a AssetItem) DecodeChunk(dst []byte) ([]byte, error) {
 	var out []byte
 	var err error
 	switch {
+	case a.payload != nil:
+		return append(dst, a.payload...), nil
 	case a.Action != AssetStreams || len(a.chunk) == 0:
 		err = ErrInvalidChunk
 	case a.chunk[0] == '"':
@@ -137,6 +150,9 @@ func appendBytes(dst []byte, array json.RawMessage) ([]byte, error) {
 
 // Encoding is how the chunk of an item of [AssetStreams] is written.
 func (a AssetItem) Encoding() ChunkEncoding {
+	if a.payload != nil {
+		return ChunkBinary
+	}
 	if len(a.chunk) > 0 && a.chunk[0] == '{' {
 		return ChunkBuffer
 	}

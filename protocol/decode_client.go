@@ -11,14 +11,29 @@ type ClientMessage struct {
 	Ack     string
 }
 
-// ParseClientMessage reads a text that a client sent. All of it is checked to be valid JSON in valid UTF-8. Params and Data of
+// ParseClientMessage reads a message that a client sent. All of its text is checked to be valid JSON in valid UTF-8. Params and Data of
 // the result are parts of text and live as long as it does.
 //
 // The error wraps [ErrMalformed] for a text that no client may send, and [ErrIgnored] for one that Strapi's server overlooks:
 // without a uuid that is a string, or of an unknown type. A request whose uuid is "" is returned; it is answered with
 // [MessageMissingUUID].
 func ParseClientMessage(text []byte) (ClientMessage, error) {
-	m, err := parseClientMessage(text)
+	var payload []byte
+	var err error
+	if IsBinary(text) {
+		text, payload, err = splitBinary(text)
+	}
+	var m ClientMessage
+	if err == nil {
+		m, err = parseClientMessage(text)
+	}
+	if err == nil && payload != nil {
+		if m.Request == nil || m.Request.Verb != VerbStream {
+			err = fmt.Errorf("%w: it streams nothing", ErrInvalidBinary)
+		} else {
+			m.Request.Payload = payload
+		}
+	}
 	if err != nil {
 		return ClientMessage{}, fmt.Errorf("read client message: %w", err)
 	}

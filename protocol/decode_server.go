@@ -48,11 +48,30 @@ type serverEnvelope struct {
 	frameErr  error
 }
 
-// ParseServerMessage reads a text that a server sent. All of it is checked to be valid JSON in valid UTF-8, and nothing is
+// ParseServerMessage reads a message that a server sent. All of it is checked to be valid JSON in valid UTF-8, and nothing is
 // interpreted but the envelope: Data of the result, and Error of a [Frame], are parts of text and live as long as it does.
 //
 // The error wraps [ErrMalformed] for a text that no server may send, and [ErrIgnored] for one that Strapi's client overlooks.
 func ParseServerMessage(text []byte) (ServerMessage, error) {
+	if !IsBinary(text) {
+		return parseServerMessage(text)
+	}
+	text, payload, err := splitBinary(text)
+	if err != nil {
+		return ServerMessage{}, fmt.Errorf("read server message: %w", err)
+	}
+	m, err := parseServerMessage(text)
+	switch {
+	case err != nil:
+		return m, err
+	case m.Frame == nil:
+		return ServerMessage{}, fmt.Errorf("read server message: %w: it is no frame", ErrInvalidBinary)
+	}
+	m.Frame.Payload = payload
+	return m, nil
+}
+
+func parseServerMessage(text []byte) (ServerMessage, error) {
 	s, err := newScanner(text, MaxMessage)
 	if err != nil {
 		return ServerMessage{}, fmt.Errorf("read server message: %w", err)

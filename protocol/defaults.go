@@ -20,6 +20,16 @@ const (
 	FrameBytes = 1 << 20
 )
 
+// WindowBytes is how many bytes of messages may be unanswered at a time between peers that have agreed on [ExtensionWindow]: they fill a line of
+// 5 Gbit/s and 40 ms.
+const WindowBytes = 24 << 20
+
+// BatchSize is how much a message carries between peers that have agreed on e, in bytes of files, or of JSON text of the other stages: so that a
+// window of 8 is enough for [WindowBytes], and what a wider one holds is no more.
+func (e Extensions) BatchSize() int {
+	return min(max(WindowBytes/max(e.Window, 1), 1<<20), WindowBytes/8)
+}
+
 // How long Strapi's own client waits, in version 5.54. It sends a request again every RetryMessageTimeout, one time more than
 // RetryMessageMaxRetries, and gives up one RetryMessageTimeout after the last: after 7 messages and 210 seconds.
 const (

@@ -10,8 +10,13 @@ import (
 const envelopeRoom = 256
 
 // Append appends the message's text to dst, with its members in the order in which Strapi's client writes them. Params and Data
-// are copied as they are and must be valid JSON.
+// are copied as they are and must be valid JSON. One with a Payload becomes a binary message; see [IsBinary].
 func (r Request) Append(dst []byte) []byte {
+	if r.Payload != nil {
+		payload := r.Payload
+		r.Payload = nil
+		return appendBinary(dst, r.Append, payload)
+	}
 	dst = slices.Grow(dst, len(r.Params)+len(r.Data)+envelopeRoom)
 	dst = append(dst, `{"type":`...)
 	dst = appendQuoted(dst, string(r.Type))
@@ -103,8 +108,14 @@ func appendMember(dst []byte, name, value string) []byte {
 	return appendQuoted(dst, value)
 }
 
-// Append appends the frame's text to dst. Data and Error are copied as they are and must be valid JSON.
+// Append appends the frame's text to dst. Data and Error are copied as they are and must be valid JSON. One with a Payload becomes a
+// binary message; see [IsBinary].
 func (f Frame) Append(dst []byte) []byte {
+	if f.Payload != nil {
+		payload := f.Payload
+		f.Payload = nil
+		return appendBinary(dst, f.Append, payload)
+	}
 	dst = slices.Grow(dst, len(f.Data)+envelopeRoom)
 	dst = append(dst, `{"uuid":`...)
 	dst = appendQuoted(dst, f.UUID)

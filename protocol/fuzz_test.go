@@ -181,7 +181,7 @@ func FuzzAssetItems(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var failed error
-		for item, err := range protocol.AssetItems(data) {
+		for item, err := range protocol.AssetItems(data, nil) {
 			if failed != nil {
 				t.Fatal("an item after an error")
 			}

@@ -87,6 +87,7 @@ type Request struct {
 	Stage      Stage           // of KindStep
 	Data       json.RawMessage // of VerbStream: an array, or null
 	TransferID string          // of TypeTransfer; absent when ""
+	Payload    []byte          // of VerbStream under [ExtensionBinaryAssets]: the bytes that items of Data announce
 	Seq        int64           // of VerbStream under [ExtensionWindow]: 1 for the first of its stage; absent when 0
 }
 
@@ -127,11 +128,12 @@ type DiagnosticDetails struct {
 
 // Frame is a piece of a pulled stage, sent by the server and acknowledged by an [AppendAck] with its UUID.
 type Frame struct {
-	UUID   string
-	Stream string          // the id that the answer to start named
-	Data   json.RawMessage // an array of items; for assets an array that holds one array of asset items
-	Ended  bool
-	Error  json.RawMessage // truthy when the stage failed; often {} because Strapi serialises an exception
+	UUID    string
+	Stream  string          // the id that the answer to start named
+	Data    json.RawMessage // an array of items; for assets an array that holds one array of asset items
+	Payload []byte          // under [ExtensionBinaryAssets]: the bytes that items of Data announce
+	Ended   bool
+	Error   json.RawMessage // truthy when the stage failed; often {} because Strapi serialises an exception
 }
 
 // ServerMessage is what a client reads: exactly one of the fields is set. Data of a response or frame, and Error of a frame, are

@@ -17,6 +17,8 @@ type scanner struct {
 	text  []byte
 	pos   int
 	depth int
+
+	payload []byte // of a binary message: the bytes of files that no item has taken yet
 }
 
 // newScanner returns a scanner at the first value of text, which may be limit bytes long.

@@ -22,6 +22,9 @@ const (
 
 // AppendSealed appends a message, the text of a JSON object with at least one member, and its seal to dst.
 func AppendSealed(dst, message []byte) []byte {
+	if IsBinary(message) {
+		return append(dst, message...) // it has one
+	}
 	body := message[:len(message)-1]
 	dst = append(dst, body...)
 	dst = append(dst, sealStart...)
@@ -30,6 +33,9 @@ func AppendSealed(dst, message []byte) []byte {
 
 // CheckSeal reports whether a message has a seal. It returns [ErrChanged] if that is not the message's.
 func CheckSeal(message []byte) (sealed bool, err error) {
+	if IsBinary(message) {
+		return true, checkBinary(message)
+	}
 	at := len(message) - len(sealStart) - sealDigits - len(sealEnd)
 	if at < 1 || string(message[at:at+len(sealStart)]) != sealStart || string(message[len(message)-len(sealEnd):]) != sealEnd {
 		return false, nil

@@ -156,7 +156,7 @@ func checkItems(t *testing.T, name string, stage protocol.Stage, data json.RawMe
 		return
 	}
 	var texts []json.RawMessage
-	for item, err := range protocol.AssetItems(data) {
+	for item, err := range protocol.AssetItems(data, nil) {
 		require.NoError(t, err, "%s: %s", name, data)
 		texts = append(texts, appendAsset(t, item))
 	}

@@ -10,6 +10,12 @@ import (
 	"io"
 )
 
+// Digester may be implemented by what [Asset.Content] returns, where the bytes have been hashed on their way: nobody does it again then.
+type Digester interface {
+	// Digest is the SHA-256 of the whole content in lower-case hex. It is called after Read has returned [io.EOF].
+	Digest() string
+}
+
 // Open returns the asset's bytes. Reading fails with an error that wraps [ErrDamaged] where it would have ended, if the content is
 // not as long as Length promises or not what Digest says.
 func (a Asset) Open(ctx context.Context) (*Body, error) {
@@ -20,14 +26,21 @@ func (a Asset) Open(ctx context.Context) (*Body, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open asset %s: %w", a.Filename, err)
 	}
-	return &Body{asset: a, r: r, hash: sha256.New()}, nil
+	b := &Body{asset: a, r: r}
+	if known, ok := r.(Digester); ok {
+		b.known = known
+	} else {
+		b.hash = sha256.New()
+	}
+	return b, nil
 }
 
 // Body is an open asset. It checks itself, so that nobody can forget to.
 type Body struct {
 	asset Asset
 	r     io.ReadCloser
-	hash  hash.Hash
+	hash  hash.Hash // nil when known is not
+	known Digester
 	n     int64
 	ended bool
 }
@@ -35,7 +48,9 @@ type Body struct {
 // Read implements [io.Reader].
 func (b *Body) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	b.hash.Write(p[:n])
+	if b.hash != nil {
+		b.hash.Write(p[:n])
+	}
 	b.n += int64(n)
 	if b.asset.Length >= 0 && b.n > b.asset.Length {
 		return n, fmt.Errorf("%w: asset %s is longer than the %d bytes promised", ErrDamaged, b.asset.Filename, b.asset.Length)
@@ -59,8 +74,13 @@ func (b *Body) check() error {
 	return nil
 }
 
-// Digest is the SHA-256 of what was read so far, in lower-case hex.
-func (b *Body) Digest() string { return hex.EncodeToString(b.hash.Sum(nil)) }
+// Digest is the SHA-256 of the content, in lower-case hex, once that was read to its end.
+func (b *Body) Digest() string {
+	if b.known != nil {
+		return b.known.Digest()
+	}
+	return hex.EncodeToString(b.hash.Sum(nil))
+}
 
 // Size is the number of bytes read so far.
 func (b *Body) Size() int64 { return b.n }

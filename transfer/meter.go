@@ -44,6 +44,12 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// knownMeter is a meter of content that was hashed on its way.
+type knownMeter struct {
+	*meter
+	Digester
+}
+
 // digester is a SHA-256 that says itself in hex.
 type digester struct{ hash.Hash }
 

@@ -87,7 +87,7 @@ type Asset struct {
 	Metadata json.RawMessage
 	Digest   string // SHA-256 in lower-case hex, "" when the source does not know it
 
-	// Content opens the file. It is called at most once.
+	// Content opens the file. It is called at most once. What it returns may be a [Digester].
 	Content func(ctx context.Context) (io.ReadCloser, error)
 }
 

@@ -151,6 +151,7 @@ func (s *stageRun) sendAsset(ctx context.Context, a Asset) error {
 		return &Error{Side: FromSource, Stage: StageAssets, Op: "read", Err: err}
 	}
 	var m *meter
+	var digest func() string
 	content := a.Content
 	a.Content = func(ctx context.Context) (io.ReadCloser, error) {
 		if content == nil {
@@ -161,8 +162,13 @@ func (s *stageRun) sendAsset(ctx context.Context, a Asset) error {
 			return nil, err
 		}
 		m = &meter{ReadCloser: body, ctx: func() context.Context { return ctx }, stage: s, name: a.Filename}
+		if known, ok := body.(Digester); ok {
+			digest = known.Digest
+			return knownMeter{m, known}, nil
+		}
 		if s.run.report.Digest != nil {
 			m.digest = newHash()
+			digest = m.digest.hex
 		}
 		return m, nil
 	}
@@ -173,8 +179,8 @@ func (s *stageRun) sendAsset(ctx context.Context, a Asset) error {
 	if err != nil {
 		return &Error{Side: FromDestination, Stage: StageAssets, Op: "write", Err: err}
 	}
-	if m != nil && m.digest != nil {
-		s.run.report.Digest.addAsset(a.Filename, m.digest.hex())
+	if s.run.report.Digest != nil && digest != nil {
+		s.run.report.Digest.addAsset(a.Filename, digest())
 	}
 	s.sent(a.Group(), 1, 0)
 	s.event(EventStageProgress, a.Filename)

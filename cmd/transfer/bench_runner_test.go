@@ -301,7 +301,7 @@ func (c *bulkConn) sendFrame(f protocol.Frame) error {
 func (c *bulkConn) take(req protocol.Request) error {
 	var got bulk
 	if req.Stage == protocol.StageAssets {
-		for item, err := range protocol.AssetItems(req.Data) {
+		for item, err := range protocol.AssetItems(req.Data, req.Payload) {
 			if err != nil {
 				return err
 			}

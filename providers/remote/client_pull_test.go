@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/providers/remote"
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/transfertest"
@@ -496,4 +497,51 @@ func TestAFileIsVoidOnceTheSourceHasGoneOn(t *testing.T) {
 		require.NotErrorIs(t, err, io.EOF)
 	}
 	require.Len(t, kept, 4)
+}
+
+func TestBinaryFramesThatWereNotAgreedOnAreRefused(t *testing.T) {
+	t.Parallel()
+	data := `[[` + item("start", "") + `,` + string(protocol.AppendBinaryChunk(nil, "A", 5)) + `,` + item("end", helloSum) + `]]`
+	for name, test := range map[string]struct {
+		stage   transfer.Stage
+		data    string
+		payload string
+		agreed  bool
+		want    string
+	}{
+		"agreed on":          {stage: transfer.StageAssets, data: data, payload: "hello", agreed: true},
+		"other bytes":        {stage: transfer.StageAssets, data: data, payload: "hullo", agreed: true, want: "checksum mismatch"},
+		"bytes of nobody":    {stage: transfer.StageAssets, data: data, payload: "hello!", agreed: true, want: "belong to no item"},
+		"too few bytes":      {stage: transfer.StageAssets, data: data, payload: "hell", agreed: true, want: protocol.ErrInvalidChunk.Error()},
+		"not agreed on":      {stage: transfer.StageAssets, data: data, payload: "hello", want: "not agreed on"},
+		"of another stage":   {stage: transfer.StageEntities, data: "[" + entity(1) + "]", payload: "x", agreed: true, want: "not agreed on"},
+		"an empty one, even": {stage: transfer.StageEntities, data: "[" + entity(1) + "]", agreed: true, want: "not agreed on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRunner(t, transfertest.Sample())
+			r.hook = func(c *wire, m message) bool {
+				switch {
+				case m.Command == "init" && test.agreed:
+					c.answer(m, `{"transferID":"t","checksums":true,"extensions":{"binaryAssets":true}}`)
+					return true
+				case m.Action == "start" && m.Step == string(test.stage):
+					c.answer(m, fmt.Sprintf(`{"ok":true,"id":%q}`, streamID(test.stage)))
+					f := protocol.Frame{UUID: "f", Stream: streamID(test.stage), Data: json.RawMessage(test.data), Payload: append([]byte{}, test.payload...)}
+					_ = c.conn.WriteMessage(websocket.BinaryMessage, f.Append(nil))
+					c.frames = []string{lastFrame(test.stage)}
+					c.next()
+					return true
+				}
+				return false
+			}
+			_, err := read(t.Context(), r.source(remote.Options{Offer: protocol.Extensions{BinaryAssets: true}}), test.stage)
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, transfer.ErrDamaged)
+			require.ErrorContains(t, err, test.want)
+		})
+	}
 }

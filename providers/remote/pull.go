@@ -80,6 +80,8 @@ func (p *pull) next(ctx context.Context) (*arrival, error) {
 			return nil, err
 		}
 		switch {
+		case a.Payload != nil && (p.stage != transfer.StageAssets || !p.sess.agreed.BinaryAssets):
+			return nil, fmt.Errorf("%w: read %s: the server sent a binary message that was not agreed on; %s", transfer.ErrDamaged, p.stage, hintNotRunner)
 		case protocol.Truthy(a.Error):
 			p.failed = true
 			return nil, p.refusal(a)

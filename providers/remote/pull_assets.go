@@ -71,7 +71,7 @@ func (a *assetPull) next(ctx context.Context) (item protocol.AssetItem, ok bool,
 		if err != nil || frame == nil {
 			return item, false, err
 		}
-		a.item, a.stop = iter.Pull2(protocol.AssetItems(frame.Data))
+		a.item, a.stop = iter.Pull2(protocol.AssetItems(frame.Data, frame.Payload))
 	}
 }
 
@@ -153,7 +153,11 @@ func (b *assetBody) asset() transfer.Asset {
 				return nil, fmt.Errorf("open file %s: %w", b.name, errVoid)
 			}
 			b.opened = true
-			return &assetReader{body: b, next: func() error { return b.fill(ctx) }}, nil
+			r := &assetReader{body: b, next: func() error { return b.fill(ctx) }}
+			if b.hash != nil {
+				return hashedReader{r}, nil
+			}
+			return r, nil
 		},
 	}
 }
@@ -184,10 +188,12 @@ func (b *assetBody) decode(item protocol.AssetItem) error {
 		return nil
 	}
 	var err error
-	if b.buf, err = item.DecodeChunk(b.buf[:0]); err != nil {
+	if b.chunk, err = item.Bytes(b.buf); err != nil {
 		return broken("file %s: %v", b.name, err)
 	}
-	b.chunk = b.buf
+	if item.Encoding() != protocol.ChunkBinary {
+		b.buf = b.chunk
+	}
 	if b.hash != nil {
 		b.hash.Write(b.chunk)
 	}
@@ -230,6 +236,11 @@ type assetReader struct {
 	body *assetBody
 	next func() error
 }
+
+// hashedReader is the body of a file that is held against its checksum. It is a [transfer.Digester].
+type hashedReader struct{ *assetReader }
+
+func (r hashedReader) Digest() string { return hex.EncodeToString(r.body.hash.Sum(nil)) }
 
 // Read implements io.Reader.
 func (r *assetReader) Read(p []byte) (int, error) {

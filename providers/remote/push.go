@@ -23,7 +23,7 @@ const (
 
 	// maxBatchRows stands in for maxBatchItems towards servers of ours: a hundred links have 18 KB, and a window of messages that short
 	// fills no long line.
-	maxBatchRows = 10_000
+	maxBatchRows = 50_000
 
 	// maxRecord leaves room for the rest of the message.
 	maxRecord = protocol.MaxMessage - 4<<10
@@ -36,11 +36,13 @@ type step struct {
 	started bool
 
 	data     []byte // the items of the next message: "[a,b"
+	payload  []byte // bytes of files that items of data stand for, with a server that takes them as they are
 	items    int64  // complete ones in data
 	bytes    int    // of files in data
 	opened   time.Time
 	flights  []flight // messages under way, oldest first
 	messages int64    // that were sent
+	flying   int      // bytes of messages under way
 	packed   []byte
 
 	refused      bool  // the server answered a message with an error
@@ -56,6 +58,7 @@ type flight struct {
 	*dispatcher.Pending
 
 	items int64 // that its answer acknowledges
+	bytes int
 }
 
 // Write implements [transfer.Destination]. Schemas are written only to a server of ours that takes any; others have their own, which
@@ -200,11 +203,11 @@ func (s *step) writeRecord(ctx context.Context, record transfer.Record) error {
 	s.item()
 	s.data = record.AppendJSON(s.data)
 	s.items++
-	most := int64(maxBatchItems)
+	most, text := int64(maxBatchItems), maxBatchText
 	if s.sess.agreed.Has(protocol.ExtensionWindow) {
-		most = maxBatchRows
+		most, text = maxBatchRows, s.sess.agreed.BatchSize()
 	}
-	if len(s.data) >= maxBatchText || s.items >= most {
+	if len(s.data) >= text || s.items >= most {
 		return s.flush(ctx)
 	}
 	return nil
@@ -225,7 +228,8 @@ func (s *step) flush(ctx context.Context) error {
 	if len(s.data) == 0 {
 		return nil
 	}
-	for len(s.flights) >= max(1, s.sess.agreed.Window) {
+	size := len(s.data) + len(s.payload)
+	for len(s.flights) >= max(1, s.sess.agreed.Window) || len(s.flights) > 0 && s.flying+size > protocol.WindowBytes {
 		if err := s.settleOne(ctx); err != nil {
 			return err
 		}
@@ -234,6 +238,9 @@ func (s *step) flush(ctx context.Context) error {
 	req.TransferID = s.sess.id
 	s.data = append(s.data, ']')
 	req.Data = s.data
+	if s.stage == transfer.StageAssets && s.sess.agreed.BinaryAssets {
+		req.Payload = s.payload
+	}
 	if s.stage != transfer.StageAssets && s.sess.agreed.Has(protocol.ExtensionCompression) {
 		var err error
 		if s.packed, err = s.sess.packer.Append(s.packed[:0], s.data); err != nil {
@@ -249,9 +256,10 @@ func (s *step) flush(ctx context.Context) error {
 	if err != nil {
 		return explain("stream "+string(s.stage), err)
 	}
-	s.flights = append(s.flights, flight{Pending: sent, items: s.items})
+	s.flights = append(s.flights, flight{Pending: sent, items: s.items, bytes: size})
+	s.flying += size
 	s.sent += s.items
-	s.data, s.items, s.bytes = s.data[:0], 0, 0
+	s.data, s.payload, s.items, s.bytes = s.data[:0], s.payload[:0], 0, 0
 	return nil
 }
 
@@ -268,6 +276,7 @@ func (s *step) settle(ctx context.Context) error {
 func (s *step) settleOne(ctx context.Context) error {
 	oldest := s.flights[0]
 	s.flights = s.flights[1:]
+	s.flying -= oldest.bytes
 	if _, err := oldest.Wait(ctx); err != nil {
 		s.refused = answered(err)
 		return explain("stream "+string(s.stage), err)

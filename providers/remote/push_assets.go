@@ -40,7 +40,11 @@ func (s *step) writeAsset(ctx context.Context, a transfer.Asset) (err error) {
 	}()
 	s.item()
 	s.data = protocol.AppendAssetStart(s.data, start)
-	if err := s.chunks(ctx, id.String(), body); err != nil {
+	send := s.chunks
+	if s.sess.agreed.BinaryAssets {
+		send = s.binaryChunks
+	}
+	if err := send(ctx, id.String(), body); err != nil {
 		return fmt.Errorf("send file %s: %w", a.Filename, err)
 	}
 	digest := ""
@@ -77,6 +81,32 @@ func (s *step) chunks(ctx context.Context, id string, body io.Reader) error {
 	}
 }
 
+// binaryChunks sends a file's content as it is, read straight to where it is sent from.
+func (s *step) binaryChunks(ctx context.Context, id string, body io.Reader) error {
+	if s.payload == nil {
+		s.payload = make([]byte, 0, s.sess.agreed.BatchSize())
+	}
+	for {
+		at := len(s.payload)
+		n, err := fill(body, s.payload[at:cap(s.payload)])
+		if n > 0 {
+			s.item()
+			s.data = protocol.AppendBinaryChunk(s.data, id, n)
+			s.payload = s.payload[:at+n]
+			s.bytes += n
+			if err := s.flushAssets(ctx); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+}
+
 // fill reads until buf is full or there is nothing more. Unlike [io.ReadFull] it does not give a short end the same error that
 // readers of compressed and of cut files give.
 func fill(r io.Reader, buf []byte) (n int, err error) {
@@ -90,7 +120,11 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 
 // flushAssets sends the message if it is long enough.
 func (s *step) flushAssets(ctx context.Context) error {
-	if s.bytes < maxAssetBytes && len(s.data) < maxAssetText {
+	most := maxAssetBytes
+	if s.sess.agreed.BinaryAssets {
+		most = s.sess.agreed.BatchSize()
+	}
+	if s.bytes < most && len(s.data) < maxAssetText {
 		return nil
 	}
 	return s.flush(ctx)

@@ -330,7 +330,7 @@ func TestWindowedMessagesAreTakenInTheirOrder(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, &site{content: empty()})
 	w := r.connect(protocol.Push)
-	result := w.initialize(strings.TrimSuffix(pushInit, "}") + `,"extensions":{"window":4,"resume":true,"binaryAssets":true,"schemas":true}}`)
+	result := w.initialize(strings.TrimSuffix(pushInit, "}") + `,"extensions":{"window":4,"resume":true,"schemas":true}}`)
 	require.Equal(t, protocol.Extensions{Window: 4}, result.Extensions)
 	w.do("action bootstrap")
 	w.do("action beforeTransfer")

@@ -130,7 +130,7 @@ func (r *rig) url() string { return r.http.URL + "/admin" }
 
 // extensions is all that our client can.
 func extensions() protocol.Extensions {
-	return protocol.Extensions{Window: 8, Schemas: true, Compression: protocol.CompressionZstd, Seals: true}
+	return protocol.Extensions{Window: 8, Schemas: true, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true}
 }
 
 func (r *rig) options(offer protocol.Extensions) remote.Options {

@@ -123,7 +123,7 @@ func (p *pull) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	}
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.agreed = protocol.Negotiate(params.Extensions, protocol.Extensions{
-		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true,
+		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true,
 	})
 	p.sess.seal(p.agreed)
 	p.reading = make(chan struct{}, 1)

@@ -42,7 +42,7 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 	}
 	s.item()
 	s.data = protocol.AppendAssetEnd(s.data, id.String(), sum)
-	if s.pull.agreed.Window > 1 && s.bytes < protocol.AssetBatchBytes && len(s.data) < maxAssetText {
+	if s.pull.agreed.Window > 1 && s.bytes < s.assetBatch() && len(s.data) < maxAssetText {
 		return nil
 	}
 	return s.flush(ctx)
@@ -51,6 +51,9 @@ func (s *stream) sendAsset(ctx context.Context, a transfer.Asset) (err error) {
 func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) error {
 	if !s.pull.init.Checksums && s.pull.agreed == (protocol.Extensions{}) {
 		return s.plainChunks(ctx, id, name, body)
+	}
+	if s.pull.agreed.BinaryAssets {
+		return s.binaryChunks(ctx, id, name, body)
 	}
 	chunk := make([]byte, protocol.AssetChunkBytes)
 	for {
@@ -61,6 +64,43 @@ func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) er
 			s.item()
 			s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBase64, chunk[:n])
 			if s.bytes += n; s.bytes >= protocol.AssetBatchBytes {
+				if err := s.flush(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// assetBatch is when a frame of files is sent, in bytes of them.
+func (s *stream) assetBatch() int {
+	if s.pull.agreed.BinaryAssets && s.pull.agreed.Window > 1 {
+		return s.pull.agreed.BatchSize()
+	}
+	return protocol.AssetBatchBytes
+}
+
+// binaryChunks sends a file's content as it is, read straight to where it is sent from.
+func (s *stream) binaryChunks(ctx context.Context, id, name string, body io.Reader) error {
+	if s.payload == nil {
+		s.payload = make([]byte, 0, s.assetBatch())
+	}
+	for {
+		at := len(s.payload)
+		n, err := readFull(body, s.payload[at:cap(s.payload)])
+		if n > 0 {
+			s.sent += int64(n)
+			s.observe(transfer.EventStageProgress, name)
+			s.item()
+			s.data = protocol.AppendBinaryChunk(s.data, id, n)
+			s.payload = s.payload[:at+n]
+			if s.bytes += n; len(s.payload) == cap(s.payload) {
 				if err := s.flush(ctx); err != nil {
 					return err
 				}

@@ -30,13 +30,15 @@ type stream struct {
 
 	// deliver sends a message for as long as the connection lives: one that is broken off in its middle, because the stage ends, would
 	// take the connection with it.
-	deliver func(text []byte) error
+	deliver func(text, payload []byte) error
 
 	items, sent int64 // records, and bytes of them, that were read
 	total       *transfer.Count
 
 	compressor protocol.Compressor
 	data       []byte // the items of the next frame: "[a,b"
+	payload    []byte // bytes of files that items of data stand for
+	message    []byte // the text of the last frame that was sent
 	bytes      int    // of files in data
 }
 
@@ -44,7 +46,12 @@ type stream struct {
 func (s *stream) run(session, ctx context.Context) {
 	defer s.compressor.Close()
 	sess := s.pull.sess
-	s.deliver = func(text []byte) error { return sess.send(session, text) }
+	s.deliver = func(text, payload []byte) error {
+		if payload != nil {
+			return sess.sendBinary(session, text, payload)
+		}
+		return sess.send(session, text)
+	}
 	last := protocol.Frame{Stream: s.id, Ended: true}
 	err := sess.guarded(ctx, func(ctx context.Context) error { return s.pump(session, ctx) })
 	if err != nil && ctx.Err() == nil {
@@ -129,7 +136,11 @@ func (s *stream) sendRecord(ctx context.Context, record transfer.Record) error {
 	s.item()
 	s.data = record.AppendJSON(s.data)
 	s.sent += record.Size()
-	if len(s.data) >= protocol.FrameBytes {
+	most := protocol.FrameBytes
+	if s.pull.agreed.Window > 1 {
+		most = s.pull.agreed.BatchSize()
+	}
+	if len(s.data) >= most {
 		return s.flush(ctx)
 	}
 	return nil
@@ -171,12 +182,17 @@ func (s *stream) flush(ctx context.Context) error {
 		}
 		return s.send(ctx, protocol.Frame{Stream: s.id, Data: packed})
 	}
-	return s.send(ctx, protocol.Frame{Stream: s.id, Data: data})
+	f := protocol.Frame{Stream: s.id, Data: data}
+	if s.stage == transfer.StageAssets && s.pull.agreed.BinaryAssets {
+		f.Payload = s.payload
+		s.payload = s.payload[:0]
+	}
+	return s.send(ctx, f)
 }
 
 // send sends a frame once there is room for it, and notes that it is under way.
 func (s *stream) send(ctx context.Context, f protocol.Frame) error {
-	if err := s.window.room(ctx, len(f.Data), s.pull.sess.server.config.AckTimeout); err != nil {
+	if err := s.window.room(ctx, len(f.Data)+len(f.Payload), s.pull.sess.server.config.AckTimeout); err != nil {
 		return err
 	}
 	return s.put(ctx, f)
@@ -191,13 +207,21 @@ func (s *stream) put(ctx context.Context, f protocol.Frame) error {
 		return fmt.Errorf("make a uuid: %w", err)
 	}
 	f.UUID = id.String()
-	s.window.take(f.UUID, len(f.Data))
+	s.window.take(f.UUID, len(f.Data)+len(f.Payload))
 	s.pull.mu.Lock()
 	s.pull.flights[f.UUID] = s.window
 	s.pull.mu.Unlock()
 	s.pull.sess.server.metrics.messages.WithLabelValues(string(protocol.Pull), "frame").Inc()
-	return s.deliver(f.Append(nil))
+	payload := f.Payload
+	f.Payload = nil
+	if s.message = f.Append(s.message[:0]); cap(s.message) > maxKept {
+		defer func() { s.message = nil }()
+	}
+	return s.deliver(s.message, payload)
 }
+
+// maxKept is how much memory a stage keeps for its next frame.
+const maxKept = 4 << 20
 
 // failed tells the client what went wrong: a frame's error has no text in stock clients, so a diagnostic goes before it. It returns the
 // error of the last frame.
@@ -223,8 +247,8 @@ type flights struct {
 	changed chan struct{} // of capacity one
 }
 
-// maxFlying is how many bytes of frames may be under way; the first may be of any size. Clients of ours take twice that.
-const maxFlying = 16 << 20
+// maxFlying is how many bytes of frames may be under way; the first may be of any size. Clients of ours take a third more.
+const maxFlying = protocol.WindowBytes
 
 func newFlights(window int) *flights {
 	return &flights{window: window, open: make(map[string]int), changed: make(chan struct{}, 1)}

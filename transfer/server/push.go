@@ -134,7 +134,7 @@ func (p *push) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	}
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.running.Store(true)
-	supported := protocol.Extensions{Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true}
+	supported := protocol.Extensions{Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true}
 	_, supported.Merge = p.sess.place.Site.(MergeSite)
 	p.agreed = protocol.Negotiate(params.Extensions, supported)
 	if (params.Extensions.Schemas || params.Extensions.KnownAssets) && p.strategy() == nil {

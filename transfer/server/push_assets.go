@@ -17,28 +17,31 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
-// incoming is a file on its way from messages to the destination, through a pipe: nothing of it is held but the chunk at hand.
+// incoming is a file on its way from messages to the destination. Nothing of it is held but what the destination has yet to take, which
+// is a few chunks.
 type incoming struct {
 	id    string
 	name  string
-	pipe  *io.PipeWriter
 	hash  hash.Hash // nil without checksums
 	size  int64
 	limit int64
+
+	chunks chan []byte   // closed at the end of the file
+	gone   chan struct{} // closed when the file is given up, after cause is set
+	cause  error
 
 	done chan struct{} // closed when the destination is through with it, after err is set
 	err  error
 }
 
-var (
-	errAborted = errors.New("the file was given up")
-	// errUnread is what the pipe says when the destination has what it wants and reads no more.
-	errUnread = errors.New("the destination reads no more of the file")
-)
+// chunksAhead is how many chunks of a file may wait for the destination.
+const chunksAhead = 2
 
-// receive begins a file. The destination reads it in a goroutine of its own, which ends with finish or abort.
+// errAborted is why a file is given up that has no other reason.
+var errAborted = errors.New("the file was given up")
+
+// receive begins a file. The destination reads it in a goroutine of its own, which ends after finish or abort.
 func (s *step) receive(ctx context.Context, start protocol.AssetStart) (*incoming, error) {
-	reader, writer := io.Pipe()
 	length := start.Size
 	if length == 0 || strings.Contains(start.Filepath, "://") {
 		// A client that does not know the length says 0, and of a file that it fetches from elsewhere what it was told there.
@@ -52,31 +55,78 @@ func (s *step) receive(ctx context.Context, start protocol.AssetStart) (*incomin
 	if metadata == nil {
 		metadata = json.RawMessage("{}")
 	}
+	in := &incoming{
+		id: start.ID, name: clip(start.Filename), limit: limit,
+		chunks: make(chan []byte, chunksAhead), gone: make(chan struct{}), done: make(chan struct{}),
+	}
 	asset := transfer.Asset{
 		Filename: start.Filename, Filepath: start.Filepath, Length: length, Metadata: slices.Clone(metadata),
-		Content: func(context.Context) (io.ReadCloser, error) { return reader, nil },
+		Content: func(context.Context) (io.ReadCloser, error) { return &incomingBody{in: in}, nil },
+	}
+	if s.push.init.Checksums {
+		in.hash = sha256.New()
+		asset.Content = func(context.Context) (io.ReadCloser, error) { return hashedBody{&incomingBody{in: in}}, nil }
 	}
 	if err := asset.Validate(); err != nil {
 		return nil, err
 	}
-	in := &incoming{id: start.ID, name: clip(start.Filename), pipe: writer, limit: limit, done: make(chan struct{})}
-	if s.push.init.Checksums {
-		in.hash = sha256.New()
+	var before *incoming // the destination takes one file at a time
+	if n := len(s.writing); n > 0 {
+		before = s.writing[n-1]
 	}
 	dst, batch := s.push.dst, transfer.Batch{Stage: transfer.StageAssets, Records: []transfer.Record{asset}, Cursor: transfer.Cursor(s.started)}
-	go func() {
+	s.writing = append(s.writing, in)
+	go func() { // settle and abort wait for it
 		defer close(in.done)
-		in.err = s.push.sess.guarded(ctx, func(ctx context.Context) error { return dst.Write(ctx, batch) })
-		if in.err != nil {
-			_ = reader.CloseWithError(in.err) // never fails
-			return
+		if before != nil {
+			if <-before.done; before.err != nil {
+				in.err = before.err
+				return
+			}
 		}
-		_ = reader.CloseWithError(errUnread) // never fails
+		in.err = s.push.sess.guarded(ctx, func(ctx context.Context) error { return dst.Write(ctx, batch) })
 	}()
 	return in, nil
 }
 
-// write hands a chunk over.
+// incomingBody is the content of a file as the destination reads it.
+type incomingBody struct {
+	in    *incoming
+	chunk []byte
+}
+
+// Read implements [io.Reader].
+func (b *incomingBody) Read(p []byte) (int, error) {
+	for len(b.chunk) == 0 {
+		select {
+		case <-b.in.gone:
+			return 0, b.in.cause
+		default:
+		}
+		var more bool
+		select {
+		case b.chunk, more = <-b.in.chunks:
+			if !more {
+				return 0, io.EOF
+			}
+		case <-b.in.gone:
+			return 0, b.in.cause
+		}
+	}
+	n := copy(p, b.chunk)
+	b.chunk = b.chunk[n:]
+	return n, nil
+}
+
+// Close implements [io.Closer].
+func (b *incomingBody) Close() error { return nil }
+
+// hashedBody is the content of a file that has a checksum. It is a [transfer.Digester]: the hash is complete before the last chunk is out.
+type hashedBody struct{ *incomingBody }
+
+func (b hashedBody) Digest() string { return hex.EncodeToString(b.in.hash.Sum(nil)) }
+
+// write hands a chunk over, which must not change any more. A destination that has what it wants reads no more of it.
 func (in *incoming) write(chunk []byte) error {
 	in.size += int64(len(chunk))
 	if in.size > in.limit {
@@ -85,21 +135,22 @@ func (in *incoming) write(chunk []byte) error {
 	if in.hash != nil {
 		in.hash.Write(chunk)
 	}
-	if _, err := in.pipe.Write(chunk); err != nil && !errors.Is(err, errUnread) {
-		return err
+	select {
+	case in.chunks <- chunk:
+		return nil
+	case <-in.done:
+		return in.err
 	}
-	return nil
 }
 
-// finish ends a file whose checksum is right, and waits for the destination.
+// finish ends a file if its checksum is right.
 func (in *incoming) finish(sum *protocol.Checksum) error {
 	if err := in.verify(sum); err != nil {
 		in.abort(err)
 		return err
 	}
-	_ = in.pipe.Close() // never fails
-	<-in.done
-	return in.err
+	close(in.chunks)
+	return nil
 }
 
 // verify compares the checksum, in Strapi's words where it is wrong.
@@ -124,14 +175,33 @@ func (in *incoming) abort(cause error) {
 	if cause == nil {
 		cause = errAborted
 	}
-	_ = in.pipe.CloseWithError(cause) // never fails
+	in.cause = cause
+	close(in.gone)
 	<-in.done
 }
 
+// maxWriting is how many files may be on their way to the destination: while it makes one durable, the next ones come in.
+const maxWriting = 4
+
+// settle waits until at most n files are on their way, and counts the others.
+func (s *step) settle(n int) error {
+	for len(s.writing) > n {
+		in := s.writing[0]
+		<-in.done
+		s.writing = s.writing[1:]
+		if in.err != nil {
+			return in.err
+		}
+		s.finished++
+		s.push.job.Observe(observed(transfer.EventStageProgress, s.stage, s.finished, s.bytes, in.name))
+	}
+	return nil
+}
+
 // takeAssets takes the items of one message of the assets stage. A file may begin in one message and end in another.
-func (s *step) takeAssets(ctx context.Context, data json.RawMessage) error {
+func (s *step) takeAssets(ctx context.Context, data json.RawMessage, payload []byte) error {
 	n := 0
-	for item, err := range protocol.AssetItems(data) {
+	for item, err := range protocol.AssetItems(data, payload) {
 		if err != nil {
 			return assetError(err)
 		}
@@ -156,6 +226,9 @@ func (s *step) takeAsset(ctx context.Context, item protocol.AssetItem) error {
 				clip(item.AssetID), clip(s.asset.id)), nil)
 		}
 		s.started++
+		if err := s.settle(maxWriting - 1); err != nil {
+			return err
+		}
 		in, err := s.receive(ctx, *item.Start)
 		s.asset = in
 		return err
@@ -173,17 +246,18 @@ func (s *step) takeAsset(ctx context.Context, item protocol.AssetItem) error {
 		if err := in.finish(item.Checksum); err != nil {
 			return err
 		}
-		s.finished++
-		s.push.job.Observe(observed(transfer.EventStageProgress, s.stage, s.finished, s.bytes, in.name))
-		return nil
+		if s.push.agreed.Window > 1 {
+			return nil // the client does not wait for it either
+		}
+		return s.settle(0)
 	}
-	var err error
-	if s.chunk, err = item.DecodeChunk(s.chunk[:0]); err != nil {
+	chunk, err := item.Bytes(nil)
+	if err != nil {
 		return assetError(err)
 	}
-	s.bytes += int64(len(s.chunk))
+	s.bytes += int64(len(chunk))
 	s.observe(transfer.EventStageProgress)
-	return s.asset.write(s.chunk)
+	return s.asset.write(chunk)
 }
 
 // keep takes a file that the client does not send, because it was told that the destination has it.
@@ -196,6 +270,9 @@ func (s *step) keep(ctx context.Context, start protocol.AssetStart) error {
 			clip(start.ID), clip(s.asset.id)), nil)
 	}
 	s.started++
+	if err := s.settle(0); err != nil {
+		return err
+	}
 	metadata := start.Metadata
 	if metadata == nil {
 		metadata = json.RawMessage("{}")

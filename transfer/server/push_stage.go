@@ -59,12 +59,12 @@ type step struct {
 	stage transfer.Stage
 	since time.Time
 
-	started, finished int64 // items that came, items that are written
-	bytes             int64 // of them
-	failure           error // of a message; the end of the stage repeats it
-	asset             *incoming
-	chunk             []byte
-	last              int64 // number of the last message that was taken, where they have numbers
+	started, finished int64       // items that came, items that are written
+	bytes             int64       // of them
+	failure           error       // of a message; the end of the stage repeats it
+	asset             *incoming   // that is coming in
+	writing           []*incoming // on their way to the destination, oldest first; the last may be asset
+	last              int64       // number of the last message that was taken, where they have numbers
 }
 
 // step carries out a step whose place in the order has been checked.
@@ -160,8 +160,11 @@ func (p *push) stream(ctx context.Context, stage transfer.Stage, r protocol.Requ
 		}
 		return p.fail(ctx, stage, err)
 	}
+	if r.Payload != nil && (stage != transfer.StageAssets || !p.agreed.BinaryAssets) {
+		return p.fail(ctx, stage, protocol.TransferError("A binary message where none was agreed on", nil))
+	}
 	if stage == transfer.StageAssets {
-		return p.fail(ctx, stage, s.takeAssets(ctx, r.Data))
+		return p.fail(ctx, stage, s.takeAssets(ctx, r.Data, r.Payload))
 	}
 	data := r.Data
 	if p.agreed.Has(protocol.ExtensionCompression) {
@@ -283,6 +286,10 @@ func (p *push) end(ctx context.Context, stage transfer.Stage) (json.RawMessage, 
 		p.stage = s
 		err = p.fail(ctx, stage, err)
 	}
+	if err == nil {
+		p.stage = s
+		err = p.fail(ctx, stage, s.settle(0))
+	}
 	s.abort(err)
 	p.stage = nil
 	s.observe(transfer.EventStageFinished)
@@ -305,10 +312,14 @@ func (p *push) settled(ctx context.Context, stage transfer.Stage) error {
 	return p.fail(ctx, stage, p.complete(ctx, at+1))
 }
 
-// abort lets go of a file that is being written.
+// abort lets go of a file that is coming in, and waits for those that are being written.
 func (s *step) abort(cause error) {
 	if s.asset != nil {
 		s.asset.abort(cause)
 		s.asset = nil
 	}
+	for _, in := range s.writing {
+		<-in.done
+	}
+	s.writing = nil
 }

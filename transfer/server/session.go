@@ -356,13 +356,23 @@ func (s *session) respond(ctx context.Context, r protocol.Response) error {
 
 // send writes a message. It may be called by several at a time.
 func (s *session) send(ctx context.Context, text []byte) error {
-	if err := s.conn.Write(ctx, text); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	return s.sent(ctx, len(text), s.conn.Write(ctx, text))
+}
+
+// sendBinary writes a message with bytes of files.
+func (s *session) sendBinary(ctx context.Context, text, payload []byte) error {
+	return s.sent(ctx, len(text)+len(payload), s.conn.WriteBinary(ctx, text, payload))
+}
+
+// sent notes that a message of n bytes was written, or why it was not.
+func (s *session) sent(ctx context.Context, n int, err error) error {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
-	s.server.metrics.bytes.WithLabelValues(string(s.direction), "out").Add(float64(len(text)))
+	s.server.metrics.bytes.WithLabelValues(string(s.direction), "out").Add(float64(n))
 	return nil
 }
 

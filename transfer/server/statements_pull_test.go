@@ -144,7 +144,7 @@ func TestServerStatement68SendsFilesInListsOfTheirOwn(t *testing.T) {
 			require.True(t, strings.HasPrefix(string(f.Data), "[[{"), "a list in a list")
 			size := 0
 			var actions []string
-			for item, err := range protocol.AssetItems(f.Data) {
+			for item, err := range protocol.AssetItems(f.Data, f.Payload) {
 				require.NoError(t, err)
 				actions = append(actions, string(item.Action))
 				switch item.Action {
