@@ -31,6 +31,7 @@ type Pending struct {
 	due     time.Time     // of the next resend; zero while the request is queued or being written
 	end     int64         // Progress.Offered after the last send
 	sends   int
+	sentAt  time.Time // when it was written last
 	queued  bool
 	writing bool
 	data    json.RawMessage
@@ -153,6 +154,9 @@ func (d *Dispatcher) answer(r *protocol.Response) {
 		return
 	}
 	d.stats.Answered++
+	if trip := time.Since(p.sentAt); p.sends == 1 && (d.trip == 0 || trip < d.trip) { // of one that was sent again, nobody knows which was answered
+		d.trip = trip
+	}
 	if r.Error != nil {
 		d.finish(p, nil, r.Error)
 		return
@@ -202,7 +206,7 @@ func (d *Dispatcher) inOrder() []*Pending {
 }
 
 // maxFreeBuffer bounds the buffers that are kept for later requests, in bytes: one that was needed for a huge entity is let go.
-const maxFreeBuffer = 4 << 20
+const maxFreeBuffer = 9 << 20
 
 func (d *Dispatcher) buffer() []byte {
 	d.mu.Lock()

@@ -35,6 +35,7 @@ type Dispatcher struct {
 	frames  frameMemory
 	watch   watch
 	stats   Stats
+	trip    time.Duration // the shortest time in which a request was answered
 }
 
 // Stats counts what a [Dispatcher] has seen.
@@ -47,6 +48,13 @@ type Stats struct {
 	Frames      int64 // without repeated ones
 	Repeated    int64 // frames that came again
 	Diagnostics int64
+}
+
+// RoundTrip is the shortest time in which the peer has answered a request: hardly more than the line takes. It is 0 before the first answer.
+func (d *Dispatcher) RoundTrip() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.trip
 }
 
 // New returns a dispatcher for conn, which it owns from now on. It does nothing before [Dispatcher.Run].

@@ -15,7 +15,7 @@ const (
 	// stock one sends a frame of about 1 MiB for each of at most four stages, one of ours as many as the window has room for. The
 	// first frame may be of any size.
 	MaxUnacknowledgedFrames = protocol.MaxWindow + 4
-	MaxUnacknowledgedBytes  = 32 << 20
+	MaxUnacknowledgedBytes  = protocol.MaxInFlight * 3 / 2
 	// MaxRememberedFrames is how many acknowledged frames are remembered, to recognise one that comes again.
 	MaxRememberedFrames = 16 << 10
 	// maxQueuedAcks is how many acknowledgements may wait to be written. Only a peer that repeats frames and reads nothing gets

@@ -30,8 +30,12 @@ const (
 	readPiece = 64 << 10
 	// firstPiece is the memory for messages that a connection starts with. It doubles when it is full.
 	firstPiece = 4 << 10
-	// maxReadBuffer is how much memory a connection keeps for reading; what a larger message needed is let go.
-	maxReadBuffer = 4 << 20
+	// maxReadBuffer is how much memory a connection keeps for reading. A larger message is read into memory of its own.
+	maxReadBuffer = 64 << 10
+	// maxGuess bounds the memory that a message gets because the one before it was as long.
+	maxGuess = 9 << 20
+	// maxWriteBuffer is how much memory a connection keeps for writing.
+	maxWriteBuffer = 4 << 20
 
 	// Close takes at most the sum of these: to say goodbye, and to hear it.
 	closeWriteTimeout = time.Second
@@ -67,6 +71,7 @@ type WebSocket struct {
 	opts  WebSocketOptions
 
 	buf     []byte // of the reader
+	length  int    // of the last message that was longer than buf
 	read    atomic.Int64
 	heard   atomic.Int64 // without meter
 	offered atomic.Int64 // without meter
@@ -145,8 +150,12 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	}
 	buf := w.buf[:0]
 	for {
-		if cap(buf)-len(buf) < firstPiece/2 {
+		switch {
+		case cap(buf)-len(buf) >= firstPiece/2:
+		case len(buf) < maxReadBuffer/2:
 			buf = slices.Grow(buf, max(firstPiece, len(buf)))
+		default: // it is a long one
+			buf = slices.Grow(buf, max(len(buf), min(w.length, maxGuess)-len(buf)+firstPiece))
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -159,8 +168,11 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 			return nil, err
 		}
 	}
-	if w.buf = buf; cap(buf) > maxReadBuffer {
-		w.buf = nil
+	own := cap(buf) > maxReadBuffer // and so the caller's
+	if own {
+		w.length = len(buf)
+	} else {
+		w.buf = buf
 	}
 	if binary := kind == websocket.BinaryMessage; binary != protocol.IsBinary(buf) {
 		return nil, fmt.Errorf("%w: it sent a binary message of an unknown kind, or one as text", ErrProtocol)
@@ -174,6 +186,9 @@ func (w *WebSocket) readMessage() ([]byte, error) {
 	}
 	if sealed && w.opts.AnswerSeals {
 		w.seals.Store(true)
+	}
+	if own && len(buf) > cap(buf)/2 {
+		return buf, nil
 	}
 	return bytes.Clone(buf), nil
 }
@@ -286,7 +301,7 @@ func (w *WebSocket) writeBinary(text, payload []byte) error {
 
 // letGo lets go of the memory for a sealed message that was uncommonly long. w.writing is held.
 func (w *WebSocket) letGo() {
-	if cap(w.packed) > maxReadBuffer {
+	if cap(w.packed) > maxWriteBuffer {
 		w.packed = nil
 	}
 }

@@ -100,6 +100,7 @@ func (d *Dispatcher) written(o outgoing, resend bool, progress Progress) {
 		return
 	}
 	p.writing = false
+	p.sentAt = now
 	if p.sends++; resend {
 		d.stats.Resent++
 	} else {

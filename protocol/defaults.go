@@ -20,14 +20,34 @@ const (
 	FrameBytes = 1 << 20
 )
 
-// WindowBytes is how many bytes of messages may be unanswered at a time between peers that have agreed on [ExtensionWindow]: they fill a line of
-// 5 Gbit/s and 40 ms.
-const WindowBytes = 24 << 20
+// How many bytes of messages may be unanswered at a time between peers that have agreed on [ExtensionWindow], beside their number.
+const (
+	MinInFlight = 16 << 20
+	MaxInFlight = 64 << 20
 
-// BatchSize is how much a message carries between peers that have agreed on e, in bytes of files, or of JSON text of the other stages: so that a
-// window of 8 is enough for [WindowBytes], and what a wider one holds is no more.
-func (e Extensions) BatchSize() int {
-	return min(max(WindowBytes/max(e.Window, 1), 1<<20), WindowBytes/8)
+	// lineRate is what a line is taken to carry, in bytes a second: as much as two of our processes on one machine move.
+	lineRate = 1 << 30
+	// minBatch and maxBatch bound what one message carries.
+	minBatch = 1 << 20
+	maxBatch = 8 << 20
+	// maxTextBatch is for JSON text, which takes longer to make and to read than to send: the first message of a stage should not keep the other
+	// side waiting.
+	maxTextBatch = 2 << 20
+)
+
+// InFlight is how many bytes of messages fill a line whose round trips take so long.
+func InFlight(roundTrip time.Duration) int {
+	return min(MinInFlight+int(min(max(roundTrip, 0).Seconds(), 1)*lineRate), MaxInFlight)
+}
+
+// Batch is how much a message of a stage carries between peers that have agreed on e when so many bytes may be under way, in bytes of files, or of
+// JSON text: so much that the window is not what bounds them.
+func (e Extensions) Batch(stage Stage, inFlight int) int {
+	most := maxTextBatch
+	if stage == StageAssets {
+		most = maxBatch
+	}
+	return min(max(inFlight/max(e.Window, 1), minBatch), most)
 }
 
 // How long Strapi's own client waits, in version 5.54. It sends a request again every RetryMessageTimeout, one time more than

@@ -43,6 +43,8 @@ type step struct {
 	flights  []flight // messages under way, oldest first
 	messages int64    // that were sent
 	flying   int      // bytes of messages under way
+	most     int      // of them
+	batch    int      // bytes of a message, towards servers of ours
 	packed   []byte
 
 	refused      bool  // the server answered a message with an error
@@ -182,6 +184,8 @@ func (s *step) start(ctx context.Context) error {
 		return err
 	}
 	s.started = true
+	s.most = protocol.InFlight(s.sess.disp.RoundTrip())
+	s.batch = s.sess.agreed.Batch(protocol.Stage(s.stage), s.most)
 	if !asks {
 		return nil
 	}
@@ -205,7 +209,7 @@ func (s *step) writeRecord(ctx context.Context, record transfer.Record) error {
 	s.items++
 	most, text := int64(maxBatchItems), maxBatchText
 	if s.sess.agreed.Has(protocol.ExtensionWindow) {
-		most, text = maxBatchRows, s.sess.agreed.BatchSize()
+		most, text = maxBatchRows, s.batch
 	}
 	if len(s.data) >= text || s.items >= most {
 		return s.flush(ctx)
@@ -229,7 +233,7 @@ func (s *step) flush(ctx context.Context) error {
 		return nil
 	}
 	size := len(s.data) + len(s.payload)
-	for len(s.flights) >= max(1, s.sess.agreed.Window) || len(s.flights) > 0 && s.flying+size > protocol.WindowBytes {
+	for len(s.flights) >= max(1, s.sess.agreed.Window) || len(s.flights) > 0 && s.flying+size > s.most {
 		if err := s.settleOne(ctx); err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func (s *step) chunks(ctx context.Context, id string, body io.Reader) error {
 // binaryChunks sends a file's content as it is, read straight to where it is sent from.
 func (s *step) binaryChunks(ctx context.Context, id string, body io.Reader) error {
 	if s.payload == nil {
-		s.payload = make([]byte, 0, s.sess.agreed.BatchSize())
+		s.payload = make([]byte, 0, s.batch)
 	}
 	for {
 		at := len(s.payload)
@@ -122,7 +122,7 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 func (s *step) flushAssets(ctx context.Context) error {
 	most := maxAssetBytes
 	if s.sess.agreed.BinaryAssets {
-		most = s.sess.agreed.BatchSize()
+		most = s.batch
 	}
 	if s.bytes < most && len(s.data) < maxAssetText {
 		return nil

@@ -56,11 +56,11 @@ func BenchmarkRoundTrips(b *testing.B) {
 	for _, content := range []struct {
 		name        string
 		files, rows int
-	}{{"files", 512, 0}, {"rows", 0, 200_000}} {
+	}{{"files", 1024, 0}, {"rows", 0, 400_000}} {
 		for _, window := range []int{1, 8, 16} {
 			files, rows := content.files, content.rows
 			if window == 1 { // a fraction is enough to show what it would be like
-				files, rows = files/16, rows/16
+				files, rows = files/32, rows/32
 			}
 			site1 := heavy(files, rows)
 			for _, direction := range []protocol.Direction{protocol.Push, protocol.Pull} {

@@ -81,18 +81,18 @@ func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) er
 // assetBatch is when a frame of files is sent, in bytes of them.
 func (s *stream) assetBatch() int {
 	if s.pull.agreed.BinaryAssets && s.pull.agreed.Window > 1 {
-		return s.pull.agreed.BatchSize()
+		return s.pull.agreed.Batch(protocol.StageAssets, s.window.most())
 	}
 	return protocol.AssetBatchBytes
 }
 
 // binaryChunks sends a file's content as it is, read straight to where it is sent from.
 func (s *stream) binaryChunks(ctx context.Context, id, name string, body io.Reader) error {
-	if s.payload == nil {
-		s.payload = make([]byte, 0, s.assetBatch())
-	}
 	for {
 		at := len(s.payload)
+		if most := s.assetBatch(); at == 0 && cap(s.payload) != most { // what it should be is known better after the first frames
+			s.payload = make([]byte, 0, most)
+		}
 		n, err := readFull(body, s.payload[at:cap(s.payload)])
 		if n > 0 {
 			s.sent += int64(n)

@@ -59,7 +59,7 @@ func (s *stream) run(session, ctx context.Context) {
 	}
 	if err == nil {
 		// The last frame comes when all before it have been acknowledged: so that none can be lost unnoticed.
-		err = s.window.room(ctx, maxFlying+1, sess.server.config.AckTimeout)
+		err = s.window.landed(ctx, sess.server.config.AckTimeout)
 	}
 	switch cause := context.Cause(ctx); {
 	case session.Err() != nil, errors.Is(cause, errEnded):
@@ -138,7 +138,7 @@ func (s *stream) sendRecord(ctx context.Context, record transfer.Record) error {
 	s.sent += record.Size()
 	most := protocol.FrameBytes
 	if s.pull.agreed.Window > 1 {
-		most = s.pull.agreed.BatchSize()
+		most = s.pull.agreed.Batch(protocol.Stage(s.stage), s.window.most())
 	}
 	if len(s.data) >= most {
 		return s.flush(ctx)
@@ -242,26 +242,49 @@ type flights struct {
 	window int
 
 	mu      sync.Mutex // guards what follows
-	open    map[string]int
+	open    map[string]flight
 	bytes   int
+	trip    time.Duration // the shortest time in which a frame was acknowledged
 	changed chan struct{} // of capacity one
 }
 
-// maxFlying is how many bytes of frames may be under way; the first may be of any size. Clients of ours take a third more.
-const maxFlying = protocol.WindowBytes
+// flight is a frame under way.
+type flight struct {
+	bytes int
+	since time.Time
+}
 
 func newFlights(window int) *flights {
-	return &flights{window: window, open: make(map[string]int), changed: make(chan struct{}, 1)}
+	return &flights{window: window, open: make(map[string]flight), changed: make(chan struct{}, 1)}
+}
+
+// most is how many bytes of frames may be under way. The first may be of any size.
+func (f *flights) most() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return protocol.InFlight(f.trip)
 }
 
 // room waits until a frame of n bytes may be sent.
 func (f *flights) room(ctx context.Context, n int, patience time.Duration) error {
+	return f.wait(ctx, patience, func() bool {
+		return len(f.open) == 0 || len(f.open) < f.window && f.bytes+n <= protocol.InFlight(f.trip)
+	})
+}
+
+// landed waits until all frames have been acknowledged.
+func (f *flights) landed(ctx context.Context, patience time.Duration) error {
+	return f.wait(ctx, patience, func() bool { return len(f.open) == 0 })
+}
+
+// wait waits until free, which is called with f.mu held, says so.
+func (f *flights) wait(ctx context.Context, patience time.Duration, free func() bool) error {
 	var timer *time.Timer
 	for {
 		f.mu.Lock()
-		free := len(f.open) == 0 || len(f.open) < f.window && f.bytes+n <= maxFlying
+		ok := free()
 		f.mu.Unlock()
-		if free {
+		if ok {
 			return nil
 		}
 		if timer == nil {
@@ -281,15 +304,20 @@ func (f *flights) room(ctx context.Context, n int, patience time.Duration) error
 func (f *flights) take(uuid string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open[uuid] = n
+	f.open[uuid] = flight{bytes: n, since: time.Now()}
 	f.bytes += n
 }
 
 // land notes that a frame has been acknowledged.
 func (f *flights) land(uuid string) {
 	f.mu.Lock()
-	f.bytes -= f.open[uuid]
-	delete(f.open, uuid)
+	if frame, ok := f.open[uuid]; ok {
+		f.bytes -= frame.bytes
+		if trip := time.Since(frame.since); f.trip == 0 || trip < f.trip {
+			f.trip = trip
+		}
+		delete(f.open, uuid)
+	}
 	f.mu.Unlock()
 	select {
 	case f.changed <- struct{}{}:
