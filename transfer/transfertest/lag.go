@@ -1,6 +1,7 @@
 package transfertest
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -56,8 +57,8 @@ type underWay struct {
 	at    time.Time
 }
 
-// maxUnderWay is how many pieces may be on a line. Of 64 KiB each, that is more than any window.
-const maxUnderWay = 4096
+// maxUnderWay is how many pieces may be on a line. Of a few KiB each, that is more than any window.
+const maxUnderWay = 1 << 16
 
 // delayed copies from one side to the other, later.
 func delayed(in, out net.Conn, by time.Duration) {
@@ -65,10 +66,10 @@ func delayed(in, out net.Conn, by time.Duration) {
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(line)
+		piece := make([]byte, 256<<10)
 		for {
-			piece := make([]byte, 64<<10)
 			n, err := in.Read(piece)
-			line <- underWay{piece[:n], time.Now().Add(by)}
+			line <- underWay{bytes.Clone(piece[:n]), time.Now().Add(by)}
 			if err != nil {
 				return
 			}
