@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -73,7 +75,14 @@ servers share jobs, tokens and snapshots through --database and --blobs, and wha
 }
 
 // runServe serves until ctx ends.
+// serveGarbage is how much garbage a server collects before it is looked for, in percent of what lives. What lives are a few large buffers,
+// among which it costs little to look, and half as much garbage keeps a server flat while large files pass.
+const serveGarbage = 50
+
 func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(serveGarbage)
+	}
 	c := &console{w: a.err, quiet: o.Quiet}
 	a.logTo(c, o.outputOptions)
 	if o.LogLevel() < slog.LevelError {
