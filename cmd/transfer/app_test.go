@@ -17,9 +17,10 @@ import (
 	"github.com/transfer-runner/runner/providers"
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/transfertest"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sqltest.Main(m)) }
 
 const (
 	pullOnly  = "token-for-pull-only"

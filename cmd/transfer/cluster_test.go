@@ -4,8 +4,6 @@ package main_test
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -26,6 +24,8 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/stretchr/testify/require"
+
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 // Secrets that a cluster's processes are given, and that none of them may print.
@@ -51,7 +51,7 @@ type cluster struct {
 // newCluster starts what servers share. Without PostgreSQL or Redis the test is skipped, but not in CI.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, database: clusterDatabase(t), redis: startRedis(t), objects: s3mem.New()}
+	c := &cluster{t: t, database: sqltest.New(t, sqltest.Postgres).URL(), redis: startRedis(t), objects: s3mem.New()}
 	require.NoError(t, c.objects.CreateBucket("pieces"))
 	storage := httptest.NewServer(gofakes3.New(c.objects).Server())
 	t.Cleanup(storage.Close)
@@ -66,33 +66,6 @@ func missing(t *testing.T, what string) {
 		t.Fatalf("CI needs %s", what)
 	}
 	t.Skipf("no %s", what)
-}
-
-// clusterDatabase makes a database of the test's own.
-func clusterDatabase(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("TRANSFER_TEST_POSTGRES")
-	if server == "" {
-		server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
-	}
-	config, err := pgx.ParseConfig(server)
-	require.NoError(t, err)
-	db := stdlib.OpenDB(*config)
-	if err := db.PingContext(t.Context()); err != nil {
-		require.NoError(t, db.Close())
-		missing(t, "PostgreSQL: start one on 127.0.0.1:5432, or set TRANSFER_TEST_POSTGRES")
-	}
-	name := "cluster_" + strings.ToLower(rand.Text()[:12])
-	_, err = db.ExecContext(t.Context(), "CREATE DATABASE "+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := db.Exec("DROP DATABASE " + name + " WITH (FORCE)")
-		require.NoError(t, errors.Join(err, db.Close()))
-	})
-	u, err := url.Parse(server)
-	require.NoError(t, err)
-	u.Path = "/" + name
-	return u.String()
 }
 
 // query asks the database for one number.

@@ -2,53 +2,24 @@ package token_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"fmt"
-	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/protocol/token"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
-// postgres makes a database of the test's own. Without a server the test is skipped, but not in CI.
+// postgres opens a database of the test's own.
 func postgres(t *testing.T) *sql.DB {
 	t.Helper()
-	server := os.Getenv("TRANSFER_TEST_POSTGRES")
-	if server == "" {
-		server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
-	}
-	admin, err := sql.Open("pgx", server)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, admin.Close()) })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := admin.PingContext(ctx); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("CI needs PostgreSQL; start it, or set TRANSFER_TEST_POSTGRES: %v", err)
-		}
-		t.Skipf("no PostgreSQL: start one on 127.0.0.1:5432, or set TRANSFER_TEST_POSTGRES: %v", err)
-	}
-	name := "h6_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err = admin.ExecContext(ctx, "CREATE DATABASE "+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := admin.ExecContext(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name))
-		require.NoError(t, err)
-	})
-	u, err := url.Parse(server)
-	require.NoError(t, err)
-	u.Path = "/" + name
-	db, err := sql.Open("pgx", u.String())
+	db, err := sql.Open("pgx", sqltest.New(t, sqltest.Postgres).URL())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db

@@ -18,9 +18,10 @@ import (
 
 	"github.com/transfer-runner/runner/protocol"
 	"github.com/transfer-runner/runner/protocol/token"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sqltest.Main(m)) }
 
 // clock is a time that a test sets.
 type clock struct {

@@ -10,9 +10,10 @@ import (
 	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/transfertest"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sqltest.Main(m)) }
 
 func TestVaultIsASource(t *testing.T) {
 	t.Parallel()

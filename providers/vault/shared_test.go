@@ -1,12 +1,8 @@
 package vault_test
 
 import (
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http/httptest"
-	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +16,7 @@ import (
 	"github.com/transfer-runner/runner/providers/vault"
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/transfertest"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 // sharing is what several servers share.
@@ -53,10 +50,10 @@ func (s *sharing) pieces(tb testing.TB) (keys []string) {
 	return keys
 }
 
-// share makes a database and a bucket of the test's own. Without PostgreSQL the test is skipped, but not in CI.
+// share makes a database and a bucket of the test's own.
 func share(tb testing.TB) *sharing {
 	tb.Helper()
-	s := &sharing{database: newDatabase(tb), objects: s3mem.New()}
+	s := &sharing{database: sqltest.New(tb, sqltest.Postgres).URL(), objects: s3mem.New()}
 	require.NoError(tb, s.objects.CreateBucket("pieces"))
 	server := httptest.NewServer(gofakes3.New(s.objects).Server())
 	tb.Cleanup(server.Close)
@@ -93,35 +90,6 @@ func (s *sharing) settle(tb testing.TB) {
 func (s *sharing) empty(tb testing.TB) int64 {
 	tb.Helper()
 	return s.query(tb, "SELECT count(*) FROM transfer_vault.blobs WHERE size = 0")
-}
-
-func newDatabase(tb testing.TB) string {
-	tb.Helper()
-	server := os.Getenv("TRANSFER_TEST_POSTGRES")
-	if server == "" {
-		server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
-	}
-	config, err := pgx.ParseConfig(server)
-	require.NoError(tb, err)
-	db := stdlib.OpenDB(*config)
-	if err := db.PingContext(tb.Context()); err != nil {
-		require.NoError(tb, db.Close())
-		if os.Getenv("CI") != "" {
-			tb.Fatalf("CI needs PostgreSQL; start it, or set TRANSFER_TEST_POSTGRES: %v", err)
-		}
-		tb.Skipf("no PostgreSQL: start one on 127.0.0.1:5432, or set TRANSFER_TEST_POSTGRES: %v", err)
-	}
-	name := "vault_" + strings.ToLower(rand.Text()[:12])
-	_, err = db.ExecContext(tb.Context(), "CREATE DATABASE "+name)
-	require.NoError(tb, err)
-	tb.Cleanup(func() {
-		_, err := db.Exec("DROP DATABASE " + name + " WITH (FORCE)")
-		require.NoError(tb, errors.Join(err, db.Close()))
-	})
-	u, err := url.Parse(server)
-	require.NoError(tb, err)
-	u.Path = "/" + name
-	return u.String()
 }
 
 func TestASharedVaultIsASourceAndADestination(t *testing.T) {
@@ -323,7 +291,7 @@ func TestPiecesAreInOnePlace(t *testing.T) {
 	_, err = vault.Open(t.Context(), t.TempDir(), vault.Options{Database: s.database, Blobs: &moved})
 	require.ErrorIs(t, err, transfer.ErrUsage)
 
-	s.database = newDatabase(t)
+	s.database = sqltest.New(t, sqltest.Postgres).URL()
 	v, err := vault.Open(t.Context(), folder, vault.Options{Database: s.database})
 	require.NoError(t, err)
 	put(t, v, "site", smallSite())

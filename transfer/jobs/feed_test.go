@@ -12,6 +12,7 @@ import (
 
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/jobs"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 func none(context.Context, jobs.Job, *jobs.Recorder) (jobs.Outcome, error) {
@@ -205,7 +206,7 @@ func TestASubscriberHearsWhatItMay(t *testing.T) {
 
 func TestTwoServersShareJobsAndWhatIsToldOfThem(t *testing.T) {
 	t.Parallel()
-	address := postgres(t)
+	address := sqltest.New(t, sqltest.Postgres).URL()
 	let := make(chan struct{})
 	options := func(name string) jobs.Options {
 		o := quick(func(_ context.Context, _ jobs.Job, r *jobs.Recorder) (jobs.Outcome, error) {

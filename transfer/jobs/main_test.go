@@ -1,20 +1,15 @@
 package jobs_test
 
 import (
-	"context"
-	"database/sql"
-	"fmt"
-	"net/url"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/transfer-runner/runner/transfer/jobs"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,7 +19,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(sqltest.Main(m))
 }
 
 // stores are the kinds of store that pass the suite. Each opens a new handle on one database.
@@ -37,7 +32,7 @@ func stores() map[string]func(t *testing.T) func() jobs.Store {
 		},
 		"postgres": func(t *testing.T) func() jobs.Store {
 			t.Helper()
-			address := postgres(t)
+			address := sqltest.New(t, sqltest.Postgres).URL()
 			return func() jobs.Store { return openPostgres(t, address) }
 		},
 	}
@@ -68,37 +63,4 @@ func openPostgres(t *testing.T, address string) *jobs.Postgres {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db
-}
-
-// postgres makes a database of the test's own and returns its address. Without a server the test is skipped, but not in CI.
-func postgres(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("TRANSFER_TEST_POSTGRES")
-	if server == "" {
-		server = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
-	}
-	admin, err := sql.Open("pgx", server)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, admin.Close()) })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := admin.PingContext(ctx); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("CI needs PostgreSQL; start it, or set TRANSFER_TEST_POSTGRES: %v", err)
-		}
-		t.Skipf("no PostgreSQL: start one on 127.0.0.1:5432, or set TRANSFER_TEST_POSTGRES: %v", err)
-	}
-	id, err := jobs.NewID()
-	require.NoError(t, err)
-	name := "h6_" + strings.ReplaceAll(string(id), "-", "")
-	_, err = admin.ExecContext(ctx, "CREATE DATABASE "+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := admin.ExecContext(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name))
-		require.NoError(t, err)
-	})
-	u, err := url.Parse(server)
-	require.NoError(t, err)
-	u.Path = "/" + name
-	return u.String()
 }

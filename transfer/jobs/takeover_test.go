@@ -14,6 +14,7 @@ import (
 
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/jobs"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 // victim is a server that a test kills while it runs jobs. where is a folder, or the address of a database.
@@ -100,7 +101,7 @@ func TestJobsOfAKilledServerAreInterruptedOrRunAgain(t *testing.T) {
 		},
 		"postgres": func(t *testing.T) (string, func() jobs.Store) {
 			t.Helper()
-			address := postgres(t)
+			address := sqltest.New(t, sqltest.Postgres).URL()
 			return address, func() jobs.Store { return openPostgres(t, address) }
 		},
 	} {
@@ -164,7 +165,7 @@ func TestAServerThatStopsInterruptsItsJobs(t *testing.T) {
 
 func TestAServerThatWasTakenForDeadStopsItsRun(t *testing.T) {
 	t.Parallel()
-	store := openPostgres(t, postgres(t))
+	store := openPostgres(t, sqltest.New(t, sqltest.Postgres).URL())
 	cause := make(chan error, 1)
 	opts := quick(func(ctx context.Context, _ jobs.Job, _ *jobs.Recorder) (jobs.Outcome, error) {
 		<-ctx.Done()

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/transfer-runner/runner/protocol"
@@ -27,6 +25,7 @@ import (
 	"github.com/transfer-runner/runner/transfer/server/redisbus"
 	"github.com/transfer-runner/runner/transfer/transfertest"
 	"github.com/transfer-runner/runner/transfer/transfertest/nodetest"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 // leisurely is a source that takes its time over each record, so that a transfer can be watched.
@@ -206,7 +205,7 @@ func TestBrowserFollowsTransfers(t *testing.T) {
 // Two servers share jobs in PostgreSQL and broadcasts over Redis. Whatever server runs a job, and whatever server a client comes back to after
 // its connection was cut, it hears everything once.
 func TestClientsFollowTransfersAcrossServers(t *testing.T) {
-	address, broker := postgres(t), redisAddress(t)
+	address, broker := sqltest.New(t, sqltest.Postgres).URL(), redisAddress(t)
 	var rigs []*rig
 	for i := range 2 {
 		store, err := jobs.OpenPostgres(t.Context(), address)
@@ -253,36 +252,6 @@ func redisAddress(t *testing.T) string {
 		require.NoError(t, conn.Close())
 	})
 	return address
-}
-
-// postgres makes a database of the test's own and returns its address. Without a server the test is skipped, but not in CI.
-func postgres(t *testing.T) string {
-	t.Helper()
-	address := os.Getenv("TRANSFER_TEST_POSTGRES")
-	if address == "" {
-		address = "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable"
-	}
-	admin, err := pgx.Connect(t.Context(), address)
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("CI needs PostgreSQL; start it, or set TRANSFER_TEST_POSTGRES: %v", err)
-		}
-		t.Skipf("no PostgreSQL: start one on 127.0.0.1:5432, or set TRANSFER_TEST_POSTGRES: %v", err)
-	}
-	name := fmt.Sprintf("transfer_live_%d_%d", os.Getpid(), time.Now().UnixNano())
-	_, err = admin.Exec(t.Context(), "CREATE DATABASE "+name)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
-		defer cancel()
-		_, err := admin.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
-		require.NoError(t, err)
-		require.NoError(t, admin.Close(ctx))
-	})
-	u, err := url.Parse(address)
-	require.NoError(t, err)
-	u.Path = "/" + name
-	return u.String()
 }
 
 // Who holds a token that is revoked is disconnected.

@@ -19,6 +19,7 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/server"
 	"github.com/transfer-runner/runner/transfer/transfertest"
+	"github.com/transfer-runner/runner/transfer/transfertest/sqltest"
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		victim(what)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(sqltest.Main(m))
 }
 
 // site is a site in memory whose content is replaced by a commit.
