@@ -74,16 +74,19 @@ servers share jobs, tokens and snapshots through --database and --blobs, and wha
 	return cmd
 }
 
-// runServe serves until ctx ends.
 // serveGarbage is how much garbage a server collects before it is looked for, in percent of what lives. What lives are a few large buffers,
 // among which it costs little to look, and half as much garbage keeps a server flat while large files pass.
 const serveGarbage = 50
 
+// runServe serves until ctx ends.
 func runServe(ctx context.Context, a *app, o *serveOptions) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(serveGarbage)
 	}
-	c := &console{w: a.err, quiet: o.Quiet}
+	said := newBuffered(a.err)
+	defer said.close()
+	defer survivePipes()()
+	c := &console{w: said, quiet: o.Quiet}
 	a.logTo(c, o.outputOptions)
 	if o.LogLevel() < slog.LevelError {
 		a.log = slog.New(slog.NewTextHandler(c, &slog.HandlerOptions{Level: o.LogLevel()}))

@@ -16,6 +16,9 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // who starts it with nohup wants it to go on
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -24,8 +27,9 @@ func main() {
 		}
 		first := time.Now()
 		cancel(errInterrupted)
-		for range signals {
-			if time.Since(first) > bounce {
+		for s := range signals {
+			// A terminal that closes says so more than once. Nobody is impatient then.
+			if s != syscall.SIGHUP && time.Since(first) > bounce {
 				os.Exit(exitInterrupted)
 			}
 		}
