@@ -247,6 +247,9 @@ func (p *pool) takeBack(ctx context.Context, server, db Database) error {
 	if err := renamePostgres(ctx, server, db.Name, next.Name); err != nil {
 		return err
 	}
+	if err := setPostgres(ctx, server, next.Name); err != nil {
+		return err
+	}
 	if err := emptyPostgres(ctx, next); err != nil {
 		return err
 	}

@@ -72,8 +72,13 @@ func create(ctx context.Context, server Database, name string) error {
 	if server.Kind == MySQL {
 		return nil
 	}
+	return setPostgres(ctx, server, name)
+}
+
+// setPostgres gives a database the settings that it has when it is lent, whatever a test has set.
+func setPostgres(ctx context.Context, server Database, name string) error {
 	// No test stops the server, so that none can tell whether it waits for the disk at every commit.
-	return run(ctx, server, "ALTER DATABASE "+name+" SET synchronous_commit = off")
+	return run(ctx, server, fmt.Sprintf("ALTER DATABASE %[1]s RESET ALL; ALTER DATABASE %[1]s SET synchronous_commit = off", name))
 }
 
 func drop(ctx context.Context, server Database, name string) error {
