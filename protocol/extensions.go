@@ -16,6 +16,7 @@ const (
 	ExtensionSchemas      Extension = "schemas"
 	ExtensionMerge        Extension = "merge"
 	ExtensionSeals        Extension = "seals"
+	ExtensionSkips        Extension = "skips"
 )
 
 // CompressionZstd is the only value of [Extensions.Compression] but "".
@@ -43,6 +44,8 @@ type Extensions struct {
 	Merge bool `json:"merge,omitempty"`
 	// Seals makes every message carry a checksum of itself; see [AppendSealed].
 	Seals bool `json:"seals,omitempty"`
+	// Skips makes the answer to the end of a stage say what was left out of it; see [EndResult].
+	Skips bool `json:"skips,omitempty"`
 }
 
 // Negotiate returns what both sides can do: the answer to offered by a server that supports supported.
@@ -55,6 +58,7 @@ func Negotiate(offered, supported Extensions) Extensions {
 		Schemas:      offered.Schemas && supported.Schemas,
 		Merge:        offered.Merge && supported.Merge,
 		Seals:        offered.Seals && supported.Seals,
+		Skips:        offered.Skips && supported.Skips,
 	}
 	if agreed.Window < 2 {
 		agreed.Window = 0
@@ -84,6 +88,8 @@ func (e Extensions) Has(name Extension) bool {
 		return e.Merge
 	case ExtensionSeals:
 		return e.Seals
+	case ExtensionSkips:
+		return e.Skips
 	default:
 		return false
 	}
@@ -114,6 +120,8 @@ func ParseExtensions(raw json.RawMessage) (e Extensions) {
 			e.Merge = asBool(value)
 		case ExtensionSeals:
 			e.Seals = asBool(value)
+		case ExtensionSkips:
+			e.Skips = asBool(value)
 		}
 		return nil
 	})

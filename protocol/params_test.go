@@ -145,6 +145,15 @@ func TestResultsOfOlderPeers(t *testing.T) {
 	require.Equal(t, protocol.EndResult{OK: true}, end(`{"ok":true,"stats":{"started":4}}`), "one count alone proves nothing")
 	require.Equal(t, protocol.EndResult{OK: true}, end(`{"ok":true,"stats":{"started":"4","finished":4}}`))
 	require.Equal(t, &protocol.Stats{Started: 4, Finished: 3}, end(`{"ok":true,"stats":{"started":4,"finished":3}}`).Stats)
+	left := protocol.EndResult{OK: true, Skipped: []protocol.Skip{{Type: "api::a.a", Reason: "why", Count: 2, Examples: []string{"x", "y"}}, {Reason: "else", Count: 1, Allowed: true}}}
+	text, err := left.Append(nil)
+	require.NoError(t, err)
+	require.Equal(t, left, end(string(text)))
+	require.Len(t, end(`{"ok":true,"skipped":[{"count":20,"examples":["` + strings.Repeat(`x","`, 19) + `x"]}]}`).Skipped[0].Examples, protocol.MaxSkipExamples)
+	for _, text := range []string{`{"count":"2"}`, `[{"count":"2"}]`, `[{"count":0}]`, `[{"count":-1}]`, `[{"reason":"why"}]`, `[5]`, `[{"count":1}`, `true`} {
+		_, err := protocol.ParseEndResult(json.RawMessage(`{"ok":true,"skipped":` + text + `}`))
+		require.ErrorIs(t, err, protocol.ErrInvalidAnswer, text)
+	}
 
 	m, err := protocol.ParseMetadata(json.RawMessage(`null`))
 	require.NoError(t, err)
@@ -177,7 +186,7 @@ func TestNegotiation(t *testing.T) {
 	t.Parallel()
 	all := protocol.Extensions{
 		Window: 16, BinaryAssets: true, Compression: protocol.CompressionZstd, Resume: true, KnownAssets: true, Schemas: true, Merge: true,
-		Seals: true,
+		Seals: true, Skips: true,
 	}
 	tests := map[string]struct{ offered, supported, want protocol.Extensions }{
 		"a stock server":       {all, protocol.Extensions{}, protocol.Extensions{}},
@@ -196,6 +205,7 @@ func TestNegotiation(t *testing.T) {
 	names := []protocol.Extension{
 		protocol.ExtensionWindow, protocol.ExtensionBinaryAssets, protocol.ExtensionCompression, protocol.ExtensionResume,
 		protocol.ExtensionKnownAssets, protocol.ExtensionSchemas, protocol.ExtensionMerge, protocol.ExtensionSeals,
+		protocol.ExtensionSkips,
 	}
 	for _, name := range names {
 		require.True(t, all.Has(name), name)

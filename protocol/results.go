@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -191,9 +192,25 @@ func amount(raw json.RawMessage) float64 {
 
 // EndResult answers a step's end.
 type EndResult struct {
-	OK    bool   `json:"ok"`
-	Stats *Stats `json:"stats,omitempty"` // nil on pull and from 4.25
+	OK      bool   `json:"ok"`
+	Stats   *Stats `json:"stats,omitempty"`   // nil on pull and from 4.25
+	Skipped []Skip `json:"skipped,omitempty"` // with [ExtensionSkips], whose items are among the finished ones of Stats
 }
+
+// Skip is a number of items of a stage that a server left out for one reason.
+type Skip struct {
+	Type     string   `json:"type,omitempty"` // what the items are of
+	Reason   string   `json:"reason"`
+	Count    int64    `json:"count"`
+	Allowed  bool     `json:"allowed,omitempty"`  // as the transfer was asked for: no reason to give it up
+	Examples []string `json:"examples,omitempty"` // at most [MaxSkipExamples]
+}
+
+// Bounds on what is believed of an answer about items that were left out.
+const (
+	MaxSkips        = 10_000
+	MaxSkipExamples = 10
+)
 
 // Stats is what a server counted in a stage of a push.
 type Stats struct {
@@ -213,6 +230,10 @@ func ParseEndResult(raw json.RawMessage) (EndResult, error) {
 			r.OK = Truthy(value)
 		case "stats":
 			r.Stats = parseStats(value)
+		case "skipped":
+			var err error
+			r.Skipped, err = parseSkips(value)
+			return err
 		}
 		return nil
 	})
@@ -220,6 +241,25 @@ func ParseEndResult(raw json.RawMessage) (EndResult, error) {
 		return EndResult{}, fmt.Errorf("end: %w: %w", ErrInvalidAnswer, err)
 	}
 	return r, nil
+}
+
+// parseSkips refuses what it does not understand: a client that overlooks that something was left out commits what is not complete.
+func parseSkips(raw json.RawMessage) (skips []Skip, err error) {
+	for item, err := range Items(raw) {
+		if err != nil {
+			return nil, err
+		}
+		var s Skip
+		if err := json.Unmarshal(item, &s); err != nil {
+			return nil, err
+		}
+		if s.Count <= 0 || len(skips) == MaxSkips {
+			return nil, errors.New("not an account of skipped items")
+		}
+		s.Examples = s.Examples[:min(len(s.Examples), MaxSkipExamples)]
+		skips = append(skips, s)
+	}
+	return skips, nil
 }
 
 // parseStats returns nil unless both counts are there: one alone proves nothing.

@@ -75,7 +75,9 @@ const offeredWindow = 16
 // Supported returns all that this package can speak with servers of ours. Whether to merge is not a matter of being able to: see
 // [Options.Merge].
 func Supported() protocol.Extensions {
-	return protocol.Extensions{Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true, Seals: true, KnownAssets: true, BinaryAssets: true}
+	return protocol.Extensions{
+		Window: offeredWindow, Compression: protocol.CompressionZstd, Schemas: true, Seals: true, KnownAssets: true, BinaryAssets: true, Skips: true,
+	}
 }
 
 func (o Options) withDefaults() Options {

@@ -113,6 +113,7 @@ func (d *Destination) enter(stage transfer.Stage) error {
 func (d *Destination) finishStep(ctx context.Context) error {
 	s := d.step
 	var stats *protocol.Stats
+	var skipped int64 // which the server counts as finished
 	if s.started {
 		if err := s.settle(ctx); err != nil {
 			return err
@@ -126,11 +127,16 @@ func (d *Destination) finishStep(ctx context.Context) error {
 			return explain("end "+string(s.stage), err)
 		}
 		stats = result.Stats
+		if s.sess.agreed.Skips {
+			if skipped = d.takeSkips(s.stage, result.Skipped); skipped > s.sent {
+				return fmt.Errorf("%w: the server says that it left out %d of %d %s", transfer.ErrDamaged, skipped, s.sent, s.stage)
+			}
+		}
 	}
 	d.step = nil
 	d.passed++
 	d.swapped = d.swapped || s.started && s.stage == transfer.StageAssets
-	d.outcome.Acknowledged[s.stage], d.outcome.Stored[s.stage] = s.acknowledged, s.acknowledged
+	d.outcome.Acknowledged[s.stage], d.outcome.Stored[s.stage] = s.acknowledged, s.acknowledged-skipped
 	if stats == nil {
 		return nil
 	}
@@ -138,7 +144,7 @@ func (d *Destination) finishStep(ctx context.Context) error {
 		// Not every version counts files. A failed one has been answered with an error before.
 		return nil
 	}
-	d.outcome.Acknowledged[s.stage], d.outcome.Stored[s.stage] = stats.Started, stats.Finished
+	d.outcome.Acknowledged[s.stage], d.outcome.Stored[s.stage] = stats.Started, stats.Finished-skipped
 	if stats.Started != s.sent || stats.Finished != s.sent {
 		return fmt.Errorf("%w: Data missing: sent %d %s, received %d and saved %d %s; %s",
 			transfer.ErrDamaged, s.sent, s.stage, stats.Started, stats.Finished, s.stage, hintLog)

@@ -15,7 +15,8 @@ import (
 )
 
 // Destination writes a site's content into its database, in one transaction from Begin to Commit, and its files beside it. It
-// implements [transfer.Destination], [transfer.Accountant], [transfer.Stater] and [transfer.Noter].
+// implements [transfer.Destination], [transfer.Accountant], [transfer.OmissionTeller], [transfer.Stater] and
+// [transfer.Noter].
 type Destination struct {
 	site *Site
 	who  string
@@ -39,16 +40,18 @@ type Destination struct {
 	state  atomic.Value // transfer.State
 	stored map[transfer.Stage]int64
 	skips  skips
+	tell   func(transfer.Omission) // of what is left out; nil when nobody asked
 	notes  []transfer.Note
 	closed bool
 }
 
 var (
-	_ transfer.Destination  = (*Destination)(nil)
-	_ transfer.Accountant   = (*Destination)(nil)
-	_ transfer.Stater       = (*Destination)(nil)
-	_ transfer.Noter        = (*Destination)(nil)
-	_ transfer.LinkResolver = (*Destination)(nil)
+	_ transfer.Destination    = (*Destination)(nil)
+	_ transfer.Accountant     = (*Destination)(nil)
+	_ transfer.OmissionTeller = (*Destination)(nil)
+	_ transfer.Stater         = (*Destination)(nil)
+	_ transfer.Noter          = (*Destination)(nil)
+	_ transfer.LinkResolver   = (*Destination)(nil)
 )
 
 // Destination returns a destination. who names the one who writes, for messages.
@@ -245,7 +248,11 @@ func (d *Destination) entity(out *rows.Batch, e transfer.Entity) error {
 
 // Outcome implements [transfer.Accountant].
 func (d *Destination) Outcome() transfer.Outcome {
-	return transfer.Outcome{Stored: maps.Clone(d.stored), Skipped: d.skips.all()}
+	o := transfer.Outcome{Stored: maps.Clone(d.stored), Skipped: d.skips.all()}
+	for _, s := range o.Skipped {
+		o.Stored[s.Stage] += 0 // of which all may have been left out
+	}
+	return o
 }
 
 // State implements [transfer.Stater].

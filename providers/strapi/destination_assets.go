@@ -74,7 +74,7 @@ func (d *Destination) writeAssets(ctx context.Context, batch transfer.Batch) err
 
 func (d *Destination) asset(ctx context.Context, a transfer.Asset) error {
 	if d.change == nil {
-		d.skips.add(transfer.StageAssets, a.Group(), "it is not known where the destination keeps its files", a.Key(), false)
+		d.omit(transfer.Omission{Record: a, Reason: "it is not known where the destination keeps its files"})
 		return d.drain(ctx, a)
 	}
 	m, err := readMetadata(a)
@@ -83,7 +83,7 @@ func (d *Destination) asset(ctx context.Context, a transfer.Asset) error {
 	}
 	id, ok := d.fileID(m)
 	if !ok {
-		d.skips.add(transfer.StageAssets, a.Group(), "no row of the media library belongs to it", a.Key(), false)
+		d.omit(transfer.Omission{Record: a, Reason: "no row of the media library belongs to it"})
 		return d.drain(ctx, a)
 	}
 	if d.merge != nil {

@@ -16,6 +16,7 @@ import (
 // Why a link is left out.
 const (
 	reasonUnmapped = "a row that it points to was not transferred"
+	reasonNoType   = "the destination has no such content type"
 	reasonNoField  = "the destination has no such field"
 	reasonAbsent   = "leads to content that the filters leave out, where the destination has no such row"
 	reasonKept     = "the destination's own row stays"
@@ -94,7 +95,7 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 	left, ok1 := w.id(l.Left)
 	right, ok2 := w.id(l.Right)
 	if !ok1 || !ok2 {
-		w.unmapped(l)
+		w.unmapped(l, ok1, ok2)
 		return updates, nil
 	}
 	w.d.stored[transfer.StageLinks]++
@@ -124,35 +125,42 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 	return updates, nil
 }
 
-// unmapped counts a link that has no row at one of its sides.
-func (w *linkWriter) unmapped(l transfer.Link) {
+// unmapped leaves out a link that has no row at one of its sides. left and right say whether they have one.
+func (w *linkWriter) unmapped(l transfer.Link, left, right bool) {
 	if w.d.merge != nil && w.d.opts.Conflict != ConflictSource {
 		// Its row is the destination's own, whose components are others.
 		w.d.merge.tally.left++
-		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonKept, l.Key(), true)
+		w.d.omit(transfer.Omission{Record: l, Reason: reasonKept, Allowed: true})
 		return
+	}
+	var missing []string
+	if !left {
+		missing = append(missing, l.Left.Type+":"+l.Left.Ref.String())
+	}
+	if !right {
+		missing = append(missing, l.Right.Type+":"+l.Right.Ref.String())
 	}
 	if !w.d.carries(l.Right.Type) {
-		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonAbsent, l.Key(), true)
+		w.d.omit(transfer.Omission{Record: l, Reason: reasonAbsent, Missing: missing, Allowed: true})
 		return
 	}
-	w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonUnmapped, l.Key(), false)
+	w.d.omit(transfer.Omission{Record: l, Reason: reasonUnmapped, Missing: missing})
 }
 
 // relation finds the relation that a link belongs to; nil if the link is left out.
 func (w *linkWriter) relation(l transfer.Link) (*model.Type, *model.Relation, error) {
 	t := w.d.catalogue.Model.Type(l.Left.Type)
 	if t == nil || w.d.catalogue.Model.Type(l.Right.Type) == nil {
-		w.d.skips.add(transfer.StageLinks, l.Left.Type, "the destination has no such content type", l.Key(), true)
+		w.d.omit(transfer.Omission{Record: l, Reason: reasonNoType, Allowed: true})
 		return nil, nil, nil
 	}
 	switch t.Class(l.Left.Field) {
 	case model.Owner:
 		return t, t.Relation(l.Left.Field), nil
 	case model.Unknown:
-		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonNoField, l.Key(), true)
+		w.d.omit(transfer.Omission{Record: l, Reason: reasonNoField, Allowed: true})
 	case model.Relative:
-		w.d.skips.add(transfer.StageLinks, l.Left.Type, reasonInverse, l.Key(), true)
+		w.d.omit(transfer.Omission{Record: l, Reason: reasonInverse, Allowed: true})
 	case model.Scalar, model.Nested:
 		return nil, nil, fmt.Errorf("%w: link %s: at the destination %s is not a relation", transfer.ErrIncompatible, l.Key(), l.Left.Field)
 	}

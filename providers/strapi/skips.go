@@ -48,3 +48,14 @@ func (s *skips) all() []transfer.Skip {
 	})
 	return out
 }
+
+// OnOmission implements [transfer.OmissionTeller].
+func (d *Destination) OnOmission(tell func(transfer.Omission)) { d.tell = tell }
+
+// omit counts a record that is left out, and tells of it.
+func (d *Destination) omit(o transfer.Omission) {
+	d.skips.add(o.Record.Stage(), o.Record.Group(), o.Reason, o.Record.Key(), o.Allowed)
+	if d.tell != nil {
+		d.tell(o)
+	}
+}

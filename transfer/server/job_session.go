@@ -83,6 +83,7 @@ type sessionReport struct {
 	Destination transfer.Description `json:"destination"`
 	Restore     *transfer.Restore    `json:"replaces,omitempty"`
 	Stages      []jobs.Stage         `json:"stages"`
+	Skipped     []transfer.Skip      `json:"skipped,omitempty"`
 	State       transfer.State       `json:"destinationState,omitempty"`
 	Notes       []transfer.Note      `json:"notes,omitempty"`
 }
@@ -95,6 +96,9 @@ func endJob(r *jobs.Recorder, report sessionReport, cause error) {
 	snapshot := r.Snapshot()
 	report.Stages = snapshot.Stages
 	result := &jobs.Result{Destination: report.State}
+	for _, skip := range report.Skipped {
+		result.Skipped += skip.Count
+	}
 	for _, stage := range report.Stages {
 		result.Items += stage.Items
 		result.Bytes += stage.Bytes
@@ -107,7 +111,9 @@ func (p *push) endJob(cause error) {
 	if p.job == nil {
 		return
 	}
-	report := sessionReport{Source: p.plan.Source, Destination: p.desc, Restore: &p.plan.Restore, State: transfer.StateRolledBack}
+	report := sessionReport{
+		Source: p.plan.Source, Destination: p.desc, Restore: &p.plan.Restore, Skipped: p.skipped, State: transfer.StateRolledBack,
+	}
 	if p.done {
 		report.State = transfer.StateCommitted
 	} else {

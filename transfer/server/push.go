@@ -45,6 +45,8 @@ type pushState struct {
 	release func() // lets the next writer in
 	at      int    // stages of the plan before this one are complete
 	stage   *step
+	skipped []transfer.Skip            // of the stages that are complete
+	told    *omissions                 // nil when they are part of the answers
 	held    map[int64]protocol.Request // messages that came before their turn
 	failure error                      // why what was written must not be committed
 	done    bool                       // committed
@@ -134,7 +136,9 @@ func (p *push) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	}
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.running.Store(true)
-	supported := protocol.Extensions{Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true}
+	supported := protocol.Extensions{
+		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true, Skips: true,
+	}
 	_, supported.Merge = p.sess.place.Site.(MergeSite)
 	p.agreed = protocol.Negotiate(params.Extensions, supported)
 	if (params.Extensions.Schemas || params.Extensions.KnownAssets) && p.strategy() == nil {
@@ -306,6 +310,7 @@ func (p *push) begin(ctx context.Context) error {
 	p.plan = p.makePlan()
 	p.job = p.sess.beginJob(ctx, p.plan.Source.Version)
 	p.policy = newPolicy(p.desc)
+	p.listen(ctx)
 	if _, err := p.dst.Begin(ctx, p.plan); err != nil {
 		p.discard(ctx, err)
 		return err

@@ -277,7 +277,11 @@ func (p *push) end(ctx context.Context, stage transfer.Stage) (json.RawMessage, 
 		if err := p.settled(ctx, stage); err != nil {
 			return nil, err
 		}
-		return protocol.EndResult{OK: true, Stats: &protocol.Stats{}}.Append(nil)
+		skipped, err := p.account(ctx, stage)
+		if err != nil {
+			return nil, err
+		}
+		return protocol.EndResult{OK: true, Stats: &protocol.Stats{}, Skipped: skipped}.Append(nil)
 	}
 	p.stage = nil
 	err := s.failure
@@ -300,7 +304,11 @@ func (p *push) end(ctx context.Context, stage transfer.Stage) (json.RawMessage, 
 	if err != nil {
 		return nil, err
 	}
-	return protocol.EndResult{OK: true, Stats: &protocol.Stats{Started: s.started, Finished: s.finished}}.Append(nil)
+	skipped, err := p.account(ctx, stage)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.EndResult{OK: true, Stats: &protocol.Stats{Started: s.started, Finished: s.finished}, Skipped: skipped}.Append(nil)
 }
 
 // settled tells the destination that a stage is complete.
