@@ -121,3 +121,28 @@ func TestConformanceProject(t *testing.T) {
 		requireSame(t, want, laptop.Graph(t))
 	})
 }
+
+// skipsShown finds what the stock client shows of links that were left out.
+var skipsShown = regexp.MustCompile(`(Skipping link|Further detailed|Links restore).*`)
+
+// Of links that lead to components of nobody, which are not transferred, the stock client shows the same, word for word and in the same
+// order, whether a Strapi server leaves them out or ours.
+func TestConformanceSkippedLinksAreShown(t *testing.T) {
+	strapitest.Require(t)
+	t.Parallel()
+	source := newSite(t, strapitest.Options{Seed: true})
+	source.Script(t, `require('./boot')(async (strapi) => {
+		const { id } = await strapi.db.query('api::gardener.gardener').findOne({});
+		for (let i = 0; i < 12; i += 1) {
+			await strapi.db.query('blocks.quotation').create({ data: { text: 'of nobody', speaker: id } });
+		}
+	})`)
+	shown := func(to *site) []string {
+		result := source.CLI(t, "transfer", "--to", to.URL(), "--to-token", to.token, "--force")
+		require.NoError(t, result.Err, result.Stdout+result.Stderr)
+		return skipsShown.FindAllString(result.Stdout+result.Stderr, -1)
+	}
+	want := shown(startSite(t, strapitest.Options{}))
+	require.Len(t, want, 12, "ten links, that there are more, and how many")
+	require.Equal(t, want, shown(serveProject(t, newSite(t, strapitest.Options{}))))
+}
