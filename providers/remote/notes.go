@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -45,6 +46,7 @@ type diary struct {
 	backup  string // name of the folder that holds the old uploads
 	links   linkSkips
 	omitted omissions
+	lacking []transfer.Skip // as a server of ours counts it
 }
 
 // hear takes a diagnostic. It is called by the reader of a connection and does not block.
@@ -133,12 +135,20 @@ func (d *diary) reading(stage transfer.Stage) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.omitted.forget(stage)
+	d.lacking = slices.DeleteFunc(d.lacking, func(s transfer.Skip) bool { return s.Stage == stage })
+}
+
+// lacks takes over what a server of ours says that its own content lacks.
+func (d *diary) lacks(skips []transfer.Skip) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lacking = append(d.lacking, skips...)
 }
 
 func (d *diary) leftOut() []transfer.Skip {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.omitted.skips()
+	return append(slices.Clone(d.lacking), d.omitted.skips()...)
 }
 
 // clean makes a peer's text fit for one line of a terminal.

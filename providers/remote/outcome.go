@@ -2,6 +2,7 @@ package remote
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/transfer-runner/runner/protocol"
@@ -23,15 +24,24 @@ func (d *Destination) Outcome() transfer.Outcome {
 	return out
 }
 
-// takeSkips takes over what a server of ours says that it left out of a stage, and returns how many records that are.
-func (d *Destination) takeSkips(stage transfer.Stage, skips []protocol.Skip) (n int64) {
+// skipsOf is what a server of ours says that it left out of a stage.
+func skipsOf(stage transfer.Stage, skips []protocol.Skip) (out []transfer.Skip) {
 	for _, s := range skips {
 		skip := transfer.Skip{Stage: stage, Type: clean(s.Type), Reason: clean(s.Reason), Count: s.Count, Allowed: s.Allowed}
 		for _, example := range s.Examples {
 			skip.Examples = append(skip.Examples, clean(example))
 		}
-		d.outcome.Skipped = append(d.outcome.Skipped, skip)
-		n += s.Count
+		out = append(out, skip)
+	}
+	return out
+}
+
+// countSkips is the number of records that were left out. Counts that are beyond all numbers stay so.
+func countSkips(skips []transfer.Skip) (n int64) {
+	for _, s := range skips {
+		if n += s.Count; n < 0 {
+			return math.MaxInt64
+		}
 	}
 	return n
 }

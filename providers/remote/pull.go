@@ -100,9 +100,17 @@ func (p *pull) next(ctx context.Context) (*arrival, error) {
 }
 
 func (p *pull) end(ctx context.Context) error {
-	_, err := p.sess.call(ctx, "end "+string(p.stage), stepRequest(protocol.VerbEnd, p.stage), dispatcher.CallOptions{})
+	raw, err := p.sess.call(ctx, "end "+string(p.stage), stepRequest(protocol.VerbEnd, p.stage), dispatcher.CallOptions{})
 	p.done = true
-	return err
+	if err != nil || !p.sess.agreed.Skips {
+		return err
+	}
+	result, err := protocol.ParseEndResult(raw)
+	if err != nil {
+		return explain("end "+string(p.stage), err)
+	}
+	p.sess.diary.lacks(skipsOf(p.stage, result.Skipped))
+	return nil
 }
 
 // refusal is the error of a frame that ends a stage with one. The frame has hardly ever a text, an earlier report has.

@@ -128,7 +128,9 @@ func (d *Destination) finishStep(ctx context.Context) error {
 		}
 		stats = result.Stats
 		if s.sess.agreed.Skips {
-			if skipped = d.takeSkips(s.stage, result.Skipped); skipped > s.sent {
+			skips := skipsOf(s.stage, result.Skipped)
+			d.outcome.Skipped = append(d.outcome.Skipped, skips...)
+			if skipped = countSkips(skips); skipped > s.sent {
 				return fmt.Errorf("%w: the server says that it left out %d of %d %s", transfer.ErrDamaged, skipped, s.sent, s.stage)
 			}
 		}

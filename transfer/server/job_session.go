@@ -131,7 +131,7 @@ func (p *pull) endJob(cause error) {
 	if cause != nil {
 		cause = jobError(cause)
 	}
-	endJob(p.job, sessionReport{Source: p.desc, Destination: transfer.Description{Kind: "pull", Name: p.sess.who}}, cause)
+	endJob(p.job, sessionReport{Source: p.desc, Destination: transfer.Description{Kind: "pull", Name: p.sess.who}, Skipped: p.skipped}, cause)
 	p.job = nil
 }
 

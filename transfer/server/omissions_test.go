@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
@@ -221,4 +222,92 @@ func (f *forgetful) Write(ctx context.Context, batch transfer.Batch) error {
 		clear(f.rows)
 	}
 	return f.picky.Write(ctx, batch)
+}
+
+// lackingSource lacks files and links, which it says of the stages that it has read.
+type lackingSource struct {
+	transfer.Source
+
+	read map[transfer.Stage]bool
+}
+
+func newLacking(s *transfertest.Site) transfer.Source {
+	return lackingSource{transfertest.NewMemory(s), make(map[transfer.Stage]bool)}
+}
+
+// Read implements [transfer.Source].
+func (s lackingSource) Read(ctx context.Context, stage transfer.Stage, after transfer.Cursor) iter.Seq2[transfer.Item, error] {
+	return func(yield func(transfer.Item, error) bool) {
+		for item, err := range s.Source.Read(ctx, stage, after) {
+			if !yield(item, err) {
+				return
+			}
+		}
+		s.read[stage] = true
+	}
+}
+
+// Skipped implements [transfer.Skipper].
+func (s lackingSource) Skipped() (skips []transfer.Skip) {
+	if s.read[transfer.StageAssets] {
+		skips = append(skips, transfer.Skip{Stage: transfer.StageAssets, Type: "asset", Reason: "gone", Count: 2, Examples: []string{"a.png"}})
+	}
+	if s.read[transfer.StageLinks] {
+		skips = append(skips, transfer.Skip{Stage: transfer.StageLinks, Type: "a.a", Reason: "dangling", Count: 1, Examples: []string{"a.a:1 -> b.b:2"}})
+	}
+	return skips
+}
+
+// drained reads a stage of a pull to its end and returns what the server warned of, and the answer to the end.
+func (w *wire) drained(stage string) (warnings []string, end string) {
+	w.tb.Helper()
+	w.diagnostics = nil
+	w.open(stage)
+	for f := w.frame(); ; f = w.frame() {
+		w.ack(f)
+		if f.Ended {
+			break
+		}
+	}
+	for _, d := range w.diagnostics {
+		if d.Kind == protocol.DiagnosticWarning {
+			require.Equal(w.tb, "local-source-provider", d.Details.Origin)
+			warnings = append(warnings, d.Details.Message)
+		}
+	}
+	return warnings, string(w.do("end " + stage))
+}
+
+// The texts about links are those of @strapi/data-transfer 5.54; that about files has less to say where the file should be.
+func TestAPullTellsWhatTheSiteLacks(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, &site{content: transfertest.Sample(), source: newLacking})
+	w := r.connect(protocol.Pull)
+	w.pulls(pullInit)
+	for stage, want := range map[string][]string{
+		"entities": nil,
+		"assets": {
+			"[Data transfer] Media item exists in database but no corresponding file was found to transfer. Path: a.png",
+			"[Data transfer] 1 more media items exist in database but no corresponding file was found to transfer.",
+		},
+		"links": {
+			"Omitting link a.a:1 -> b.b:2 from export because a referenced entity no longer exists in the database.",
+			"Links export omitted 1 relation(s) pointing at missing entities. Verify relations after import if this is unexpected.",
+		},
+	} {
+		warnings, end := w.drained(stage)
+		require.Equal(t, want, warnings, "before the last frame")
+		require.JSONEq(t, `{"ok":true}`, end)
+	}
+	w = r.connect(protocol.Pull)
+	w.pulls(pullInit[:len(pullInit)-1] + `,"extensions":{"skips":true}}`)
+	for stage, want := range map[string]string{
+		"entities": `{"ok":true}`,
+		"assets":   `{"ok":true,"skipped":[{"type":"asset","reason":"gone","count":2,"examples":["a.png"]}]}`,
+		"links":    `{"ok":true,"skipped":[{"type":"a.a","reason":"dangling","count":1,"examples":["a.a:1 -> b.b:2"]}]}`,
+	} {
+		warnings, end := w.drained(stage)
+		require.Empty(t, warnings)
+		require.JSONEq(t, want, end)
+	}
 }

@@ -44,7 +44,8 @@ type pullState struct {
 	streams map[protocol.Stage]*stream
 	pumps   *errgroup.Group
 	closed  bool
-	job     *jobs.Recorder // nil before the first stage, and after it was written down how it ended
+	skipped []transfer.Skip // of the stages that are complete
+	job     *jobs.Recorder  // nil before the first stage, and after it was written down how it ended
 }
 
 var _ conversation = (*pull)(nil)
@@ -84,8 +85,8 @@ func (p *pull) handle(ctx context.Context, r protocol.Request) (json.RawMessage,
 	case r.Kind == protocol.KindStep && r.Verb == protocol.VerbStart:
 		return p.start(ctx, r.Stage)
 	case r.Kind == protocol.KindStep && r.Verb == protocol.VerbEnd:
-		p.end(r.Stage)
-		return json.RawMessage(`{"ok":true}`), nil, nil
+		data, err := protocol.EndResult{OK: true, Skipped: p.end(r.Stage)}.Append(nil)
+		return data, nil, err
 	default:
 		return nil, nil, nil
 	}
@@ -123,7 +124,7 @@ func (p *pull) initialize(ctx context.Context, raw json.RawMessage) (json.RawMes
 	}
 	p.init, p.id, p.began = params, id.String(), time.Now()
 	p.agreed = protocol.Negotiate(params.Extensions, protocol.Extensions{
-		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true,
+		Window: p.sess.server.config.Window, Compression: protocol.CompressionZstd, Seals: true, BinaryAssets: true, Skips: true,
 	})
 	p.sess.seal(p.agreed)
 	p.reading = make(chan struct{}, 1)
@@ -266,13 +267,23 @@ func (p *pull) totals(ctx context.Context) *protocol.Totals {
 	return &protocol.Totals{TotalBytes: float64(count.Bytes), TotalCount: float64(count.Records)}
 }
 
-// end closes a stage. One that is not through is told to stop, and sends its last frame.
-func (p *pull) end(stage protocol.Stage) {
+// end closes a stage and returns what was left out of it, for clients that asked. One that is not through is told to stop, and sends
+// its last frame.
+func (p *pull) end(stage protocol.Stage) []protocol.Skip {
 	s := p.streams[stage]
 	if s == nil {
-		return
+		return nil
 	}
 	delete(p.streams, stage)
 	s.cancel(errStage)
 	p.sess.server.metrics.stage(protocol.Pull, stage, s.since)
+	skipped := s.skipped.Load()
+	if skipped == nil {
+		return nil
+	}
+	p.skipped = append(p.skipped, *skipped...)
+	if !p.agreed.Skips {
+		return nil
+	}
+	return wireSkips(*skipped)
 }

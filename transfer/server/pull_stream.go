@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +35,7 @@ type stream struct {
 
 	items, sent int64 // records, and bytes of them, that were read
 	total       *transfer.Count
+	skipped     atomic.Pointer[[]transfer.Skip] // nil until the stage has been read
 
 	compressor protocol.Compressor
 	data       []byte // the items of the next frame: "[a,b"
@@ -107,6 +109,9 @@ func (s *stream) pump(session, ctx context.Context) error {
 		s.items++
 	}
 	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	if err := s.account(session); err != nil {
 		return err
 	}
 	s.observe(transfer.EventStageFinished, "")

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -10,8 +11,11 @@ import (
 	"github.com/transfer-runner/runner/transfer"
 )
 
-// maxNamed is how many links Strapi names one by one when it leaves them out.
-const maxNamed = 10
+// maxNamed is how many links Strapi names one by one when it leaves them out; suppressed is what it says after them.
+const (
+	maxNamed   = 10
+	suppressed = "Further detailed warnings suppressed after 10 messages. See the stage summary for totals."
+)
 
 // omissions is what a client without [protocol.ExtensionSkips] has been told of the records that the destination left out.
 type omissions struct {
@@ -58,7 +62,7 @@ func (t *omissions) add(o transfer.Omission) []string {
 	text := []string{fmt.Sprintf("Skipping link %s:%s -> %s:%s because %s was not transferred during the entities stage.",
 		l.Left.Type, l.Left.Ref, l.Right.Type, l.Right.Ref, strings.Join(o.Missing, " and "))}
 	if t.links == maxNamed {
-		text = append(text, fmt.Sprintf("Further detailed warnings suppressed after %d messages. See the stage summary for totals.", maxNamed))
+		text = append(text, suppressed)
 	}
 	return text
 }
@@ -70,10 +74,13 @@ func (t *omissions) sum(stage transfer.Stage, skips []transfer.Skip) (texts []st
 	if t.links > 0 && stage == transfer.StageLinks {
 		texts = append(texts, fmt.Sprintf("Links restore skipped %d relation(s) (%d unmapped). Verify relations in the admin after transfer.", t.links, t.links))
 	}
+	others := slices.DeleteFunc(slices.Clone(skips), func(s transfer.Skip) bool { return t.reasons[s.Reason] })
+	return append(texts, summed(stage, others)...)
+}
+
+// summed says what was left out where Strapi has no words.
+func summed(stage transfer.Stage, skips []transfer.Skip) (texts []string) {
 	for _, s := range skips {
-		if t.reasons[s.Reason] {
-			continue
-		}
 		example := ""
 		if len(s.Examples) > 0 {
 			example = ", first " + s.Examples[0]
@@ -83,6 +90,19 @@ func (t *omissions) sum(stage transfer.Stage, skips []transfer.Skip) (texts []st
 	return texts
 }
 
+// ofStage returns what was left out of one stage.
+func ofStage(skips []transfer.Skip, stage transfer.Stage) []transfer.Skip {
+	return slices.DeleteFunc(slices.Clone(skips), func(s transfer.Skip) bool { return s.Stage != stage })
+}
+
+// wireSkips is the account of a stage as an answer carries it.
+func wireSkips(skips []transfer.Skip) (answer []protocol.Skip) {
+	for _, s := range skips {
+		answer = append(answer, protocol.Skip{Type: s.Type, Reason: s.Reason, Count: s.Count, Allowed: s.Allowed, Examples: s.Examples})
+	}
+	return answer
+}
+
 // account says what the destination left out of a stage that is complete: in the answer to its end where that was agreed on, and in
 // warnings otherwise.
 func (p *push) account(ctx context.Context, stage transfer.Stage) (answer []protocol.Skip, err error) {
@@ -90,12 +110,7 @@ func (p *push) account(ctx context.Context, stage transfer.Stage) (answer []prot
 	if !ok || !p.begun {
 		return nil, nil
 	}
-	var skips []transfer.Skip
-	for _, s := range accountant.Outcome().Skipped {
-		if s.Stage == stage {
-			skips = append(skips, s)
-		}
-	}
+	skips := ofStage(accountant.Outcome().Skipped, stage)
 	p.skipped = append(p.skipped, skips...)
 	if p.told != nil {
 		for _, text := range p.told.sum(stage, skips) {
@@ -105,8 +120,5 @@ func (p *push) account(ctx context.Context, stage transfer.Stage) (answer []prot
 		}
 		return nil, nil
 	}
-	for _, s := range skips {
-		answer = append(answer, protocol.Skip{Type: s.Type, Reason: s.Reason, Count: s.Count, Allowed: s.Allowed, Examples: s.Examples})
-	}
-	return answer, nil
+	return wireSkips(skips), nil
 }
