@@ -143,3 +143,25 @@ func TestAProjectIsServedWithItsOwnTokens(t *testing.T) {
 	require.Equal(t, exitAuth, code, said)
 	require.NotContains(t, s.err.String()+said, accessKey)
 }
+
+// A project whose files were changed since Strapi was last started is read and written as its database is, and that is said: also when a
+// push is refused because of it.
+func TestAProjectWhoseFilesAreAheadOfItsDatabase(t *testing.T) {
+	t.Parallel()
+	from, to := labProject(t), labProject(t)
+	before := contentOf(t, to)
+	execute(t, labDatabase(t, to), `UPDATE strapi_core_store_settings SET value = json_remove(value, '$."api::rel-a.rel-a".attributes.friends') WHERE key = 'strapi_content_types_schema'`)
+	write(t, filepath.Join(to, "src", "components", "lab", "later.json"), `{"collectionName":"components_lab_laters","info":{},"attributes":{"a":{"type":"string"}}}`)
+	write(t, filepath.Join(to, "src", "api", "rel-a", "content-types", "rel-a", "schema.json"), `{"attributes":{"name":{"type":"string"},"friends":{"type":"relation"}}}`)
+	s := &served{t: t}
+	code, _, said := s.command("push", "--from", from, "--to", to, "--yes")
+	require.Equal(t, exitIncompatible, code, said)
+	words := strings.Join(strings.Fields(said), " ")
+	require.Contains(t, words, "does not have yet")
+	require.Contains(t, words, "lab.later, api::rel-a.rel-a.friends; start Strapi once")
+	code, _, said = s.command("pull", "--from", to, "--to", filepath.Join(t.TempDir(), "a.tar"))
+	require.Equal(t, exitOK, code, said)
+	words = strings.Join(strings.Fields(said), " ")
+	require.Contains(t, words, "lab.later, api::rel-a.rel-a.friends; start Strapi once")
+	require.NotEmpty(t, before.Compare(contentOf(t, to), 5), "the relation was left out")
+}

@@ -42,7 +42,7 @@ func OpenProject(ctx context.Context, dir string, c Choices) (*Site, error) {
 			"that is for Strapi's own server, and not asked here"})
 	}
 	opts := Options{
-		Database: p.Database, Components: p.Components, Version: p.Version, Name: c.Name, TokenSalt: string(p.TokenSalt), Notes: p.Notes,
+		Database: p.Database, Components: p.Components, ContentTypes: p.ContentTypes, Version: p.Version, Name: c.Name, TokenSalt: string(p.TokenSalt), Notes: p.Notes,
 		Logger: c.Logger,
 	}
 	if opts.Uploads, err = store(p); err != nil {

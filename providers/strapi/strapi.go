@@ -30,6 +30,9 @@ type Options struct {
 	// Components are the component files of the project by uid, as they are on disk. nil: they are not known, and a database
 	// that has components cannot be used without Schemas.
 	Components map[string]json.RawMessage
+	// ContentTypes are the project's own content types by uid, as they are on disk. They are only compared with those of the database,
+	// to tell what Strapi has not been started with yet.
+	ContentTypes map[string]json.RawMessage
 	// Schemas, if there are any, take the place of what the database and Components say.
 	Schemas transfer.Schemas
 
@@ -62,6 +65,9 @@ type Site struct {
 	db   *database.DB
 	opts Options
 	told atomic.Bool // the notes of opts
+
+	ahead atomic.Pointer[transfer.Note] // that files are ahead of the database; nil when they are not, or it was told
+	found atomic.Bool                   // it has been looked for
 }
 
 // Open opens the database of a site.
@@ -88,8 +94,12 @@ func (s *Site) Close() error {
 
 // notes returns what was said about the options, to whoever asks first.
 func (s *Site) notes() []transfer.Note {
-	if s.told.Swap(true) {
-		return nil
+	var notes []transfer.Note
+	if !s.told.Swap(true) {
+		notes = slices.Clone(s.opts.Notes)
 	}
-	return slices.Clone(s.opts.Notes)
+	if ahead := s.ahead.Swap(nil); ahead != nil {
+		notes = append(notes, *ahead)
+	}
+	return notes
 }

@@ -21,7 +21,9 @@ type Reader interface {
 type Options struct {
 	// Components are the component files of the project by uid, as they are on disk. nil means that they are not known.
 	Components map[string]json.RawMessage
-	// Schemas, if there are any, take the place of what the database and Components say.
+	// ContentTypes are the project's own content types by uid, as they are on disk. They are only compared with those of the database.
+	ContentTypes map[string]json.RawMessage
+	// Schemas, if there are any, take the place of what the database and the files say.
 	Schemas transfer.Schemas
 }
 
@@ -31,6 +33,9 @@ type Catalogue struct {
 	Order   []string // uids in the order in which Strapi streams them
 	Model   *model.Model
 	Columns map[string][]database.Column // of every table that is there
+
+	// Ahead names what is in the project's files and not yet in the database: types by uid, and attributes as uid.attribute.
+	Ahead []string
 
 	stored string
 }
@@ -76,6 +81,7 @@ type reading struct {
 	quote  func(string) string
 	opts   Options
 	layout layout
+	fresh  map[string]bool // components that Strapi has not been started with yet
 }
 
 // recognise tells a database of Strapi 5 from others.
@@ -116,5 +122,8 @@ func (r *reading) readSchemas(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.addComponents(ctx)
+	if err := r.addComponents(ctx); err != nil {
+		return err
+	}
+	return r.compareFiles()
 }

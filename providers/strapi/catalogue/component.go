@@ -19,14 +19,20 @@ const configurationPrefix = "plugin_content_manager_configuration_components::"
 
 // addComponents adds the components of the project and makes sure that none is missing.
 func (r *reading) addComponents(ctx context.Context) error {
-	for _, uid := range slices.Sorted(maps.Keys(r.opts.Components)) {
-		if err := r.addComponent(uid, r.opts.Components[uid]); err != nil {
-			return err
-		}
-	}
 	configured, err := r.configured(ctx)
 	if err != nil {
 		return err
+	}
+	if err := r.findFresh(configured); err != nil {
+		return err
+	}
+	for _, uid := range slices.Sorted(maps.Keys(r.opts.Components)) {
+		if r.fresh[uid] {
+			continue
+		}
+		if err := r.addComponent(uid, r.opts.Components[uid]); err != nil {
+			return err
+		}
 	}
 	named, err := r.named()
 	if err != nil {
@@ -43,6 +49,8 @@ func (r *reading) addComponents(ctx context.Context) error {
 	case len(missing) == 0:
 		r.orderComponents(configured)
 		return nil
+	case slices.ContainsFunc(missing, func(uid string) bool { return r.fresh[uid] }):
+		return fmt.Errorf("%w: the database has no tables yet for components that its content types have (%s): start Strapi once, or give the schemas with --schemas", transfer.ErrIncompatible, some(missing))
 	case r.opts.Components == nil:
 		return fmt.Errorf("%w: the site has components (%s), whose schemas are in the project's files only: name the project's folder, or give the schemas with --schemas (transfer inspect --schemas makes that file)", transfer.ErrUsage, some(missing))
 	}
@@ -66,17 +74,30 @@ func some(uids []string) string {
 	return strings.Join(uids, ", ")
 }
 
-// addComponent makes a schema of a component's file.
-func (r *reading) addComponent(uid string, raw json.RawMessage) error {
-	var file struct {
-		GlobalID       string `json:"globalId"`
-		CollectionName string `json:"collectionName"`
-	}
+// componentFile is what is read of a component's file.
+type componentFile struct {
+	GlobalID       string `json:"globalId"`
+	CollectionName string `json:"collectionName"`
+}
+
+func parseComponent(uid string, raw json.RawMessage) (file componentFile, err error) {
 	if err := json.Unmarshal(raw, &file); err != nil {
-		return fmt.Errorf("%w: component %s: %w", transfer.ErrDamaged, uid, err)
+		return file, fmt.Errorf("%w: component %s: %w", transfer.ErrDamaged, uid, err)
 	}
 	if file.CollectionName == "" {
-		return fmt.Errorf("%w: component %s: its file has no collectionName", transfer.ErrDamaged, uid)
+		return file, fmt.Errorf("%w: component %s: its file has no collectionName", transfer.ErrDamaged, uid)
+	}
+	return file, nil
+}
+
+// addComponent makes a schema of a component's file.
+func (r *reading) addComponent(uid string, raw json.RawMessage) error {
+	file, err := parseComponent(uid, raw)
+	if err != nil {
+		return err
+	}
+	if raw, err = r.known(uid, file.CollectionName, raw); err != nil {
+		return err
 	}
 	_, name, _ := strings.Cut(uid, ".")
 	derived := map[string]string{"modelType": "component", "modelName": name, "uid": uid, "globalId": file.GlobalID}

@@ -35,6 +35,9 @@ type Project struct {
 
 	// Components are the component files by uid, as they are on disk.
 	Components map[string]json.RawMessage
+	// ContentTypes are those of the project's own content types by uid that are in JSON files, as they are on disk: without what
+	// plugins and extensions make of them.
+	ContentTypes map[string]json.RawMessage
 
 	Notes []transfer.Note
 }
@@ -111,6 +114,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Project, error) {
 		return nil, err
 	}
 	p.admin(ctx, s, vars)
+	p.contentTypes()
 	return p, p.components(ctx, s.script, s.types)
 }
 
