@@ -245,3 +245,56 @@ func TestSkippedLinksAreAccountedFor(t *testing.T) {
 		})
 	}
 }
+
+// A server's own account of what it left out takes the place of warnings. One that makes no sense fails the push before it is committed.
+func TestAnAccountOfWhatWasLeftOut(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end    string
+		want   []transfer.Skip
+		stored int64
+		says   string
+	}{
+		"none": {end: `{"ok":true,"stats":{"started":3,"finished":3}}`, stored: 3},
+		"some": {
+			end: `{"ok":true,"stats":{"started":3,"finished":3},"skipped":[{"type":"a.a","reason":"why\u001b[0m","count":2,"allowed":true,"examples":["x\u0007"]},{"reason":"else","count":1,"allowed":true}]}`,
+			want: []transfer.Skip{
+				{Stage: transfer.StageLinks, Type: "a.a", Reason: "why [0m", Count: 2, Allowed: true, Examples: []string{"x"}},
+				{Stage: transfer.StageLinks, Reason: "else", Count: 1, Allowed: true},
+			},
+		},
+		"more than were sent": {end: `{"ok":true,"stats":{"started":3,"finished":3},"skipped":[{"reason":"why","count":4,"allowed":true}]}`, says: "left out 4 of 3 links"},
+		"more than can be counted": {
+			end:  `{"ok":true,"stats":{"started":3,"finished":3},"skipped":[{"count":9223372036854775807},{"count":9223372036854775807}]}`,
+			says: "of 3 links",
+		},
+		"not an account": {end: `{"ok":true,"stats":{"started":3,"finished":3},"skipped":[{"reason":"why"}]}`, says: "not an account"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRunner(t, small())
+			r.skips = true
+			r.hook = func(c *wire, m message) bool {
+				if c.index == 1 && m.String() == "end links" {
+					c.answer(m, test.end)
+					return true
+				}
+				return false
+			}
+			dst := r.destination(remote.Options{Offer: remote.Supported()})
+			err := push(t, dst, small())
+			commits, _ := r.counts()
+			if test.says != "" {
+				require.ErrorContains(t, err, test.says)
+				require.NoError(t, dst.Close())
+				require.Zero(t, commits)
+				return
+			}
+			require.NoError(t, err)
+			outcome := dst.Outcome()
+			require.Equal(t, test.want, outcome.Skipped)
+			require.Equal(t, test.stored, outcome.Stored[transfer.StageLinks])
+			require.Positive(t, commits)
+		})
+	}
+}

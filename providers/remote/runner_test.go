@@ -55,6 +55,7 @@ type runner struct {
 	noChecksums bool
 	noEncoding  bool // as servers before 5.43
 	noStats     bool // as 4.25
+	skips       bool // as ours: it agrees to give an account of what was left out
 	frameItems  int  // items of a pulled frame; 0 is 3
 
 	mu       sync.Mutex // guards what follows

@@ -143,6 +143,9 @@ func (c *wire) init(m message) {
 	if params.AssetEncoding == "base64" && !c.noEncoding {
 		result["assetEncoding"] = "base64"
 	}
+	if c.skips {
+		result["extensions"] = map[string]any{"skips": true}
+	}
 	text, _ := json.Marshal(result)
 	c.answer(m, string(text))
 }
