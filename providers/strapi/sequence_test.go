@@ -29,9 +29,7 @@ func TestIDsGoOnAfterwards(t *testing.T) {
 					require.NoError(t, err)
 					require.NoError(t, dst.Close())
 				}
-				if config.Kind == database.SQLite {
-					require.Empty(t, violations(t, p.options.Database))
-				}
+				require.Empty(t, violations(t, p.options.Database))
 				insertEverywhere(t, p.options.Database)
 			})
 		})

@@ -8,14 +8,15 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/transfer"
 	"github.com/transfer-runner/runner/transfer/transfertest"
 )
 
 // Generate draws a site: content types and components with any attributes, and content for them, in the very words in which Strapi
-// yields it. The content is such as SQLite can keep; see [Sample] for one that every database can.
-func Generate(t *rapid.T) *transfertest.Site {
-	g := &generator{t: t, site: &transfertest.Site{Version: "5.54.0", Records: make(map[transfer.Stage][]string)}, ids: make(map[string][]int64)}
+// yields it from a database of a kind that keeps it. See [Sample] for content that every database keeps alike.
+func Generate(t *rapid.T, kind database.Kind) *transfertest.Site {
+	g := &generator{t: t, kind: kind, site: &transfertest.Site{Version: "5.54.0", Records: make(map[transfer.Stage][]string)}, ids: make(map[string][]int64)}
 	for n := range rapid.IntRange(1, 3).Draw(t, "components") {
 		g.types = append(g.types, g.newType(n, true))
 	}
@@ -45,6 +46,7 @@ func Generate(t *rapid.T) *transfertest.Site {
 
 type generator struct {
 	t     *rapid.T
+	kind  database.Kind
 	site  *transfertest.Site
 	types []*genType
 	ids   map[string][]int64 // of the rows that were drawn, by type
@@ -216,14 +218,18 @@ func (g *generator) value(kind string) string {
 	if rapid.IntRange(0, 4).Draw(g.t, "null") == 0 {
 		return "null"
 	}
-	day := rapid.Int64Range(-30000, 60000).Draw(g.t, "day")
+	days := rapid.Int64Range(-30000, 60000)
+	if kind == "timestamp" && g.kind == database.MySQL {
+		days = rapid.Int64Range(2, 24800) // from 1970 to 2037, in every zone: others do not fit
+	}
+	day := days.Draw(g.t, "day")
 	ms := day*86_400_000 + rapid.Int64Range(0, 86_399_999).Draw(g.t, "ms")
 	at := time.UnixMilli(ms).UTC()
 	switch kind {
 	case "string", "text":
-		return quotedText(rapid.StringOf(rapid.RuneFrom([]rune("aZ09 é日🌱\"\\\n\t<&'"))).Draw(g.t, "text"))
+		return quotedText(rapid.StringOfN(rapid.RuneFrom([]rune("aZ09 é日🌱\"\\\n\t<&'?$")), -1, 255, -1).Draw(g.t, "text"))
 	case "json":
-		return rapid.SampledFrom([]string{`{}`, `[]`, `{"b":[1,2.50,{"a":null}],"a":"x"}`, `[{"type":"paragraph","children":[]}]`, `{"n":9007199254740993}`}).Draw(g.t, "json")
+		return rapid.SampledFrom(g.jsonTexts()).Draw(g.t, "json")
 	case "integer":
 		return strconv.FormatInt(rapid.Int64Range(-1<<31, 1<<31-1).Draw(g.t, "integer"), 10)
 	case "biginteger":
@@ -235,11 +241,24 @@ func (g *generator) value(kind string) string {
 	case "date":
 		return at.Format(`"2006-01-02"`)
 	case "time":
+		if g.kind == database.Postgres {
+			return at.Format(`"15:04:05.999"`) // without zeros at the end
+		}
 		return at.Format(`"15:04:05.000"`)
 	case "datetime":
 		return at.Format(`"2006-01-02T15:04:05.000Z"`)
 	}
 	return strconv.Quote(strconv.FormatInt(ms, 10)) // timestamp
+}
+
+// jsonTexts are texts that the database gives back as they are: SQLite and MariaDB keep every object and list, PostgreSQL and MySQL sort
+// the members of objects by the lengths of their names, and MySQL writes numbers in its own way.
+func (g *generator) jsonTexts() []string {
+	texts := []string{`{}`, `[]`, `[1,-2.5,{"a":null},true,"x"]`, `{"a":"é\\\"","b":[1,{"c":null}]}`, `[{"type":"paragraph","children":[]}]`, `{"n":9007199254740993}`, `true`, `-12.5`}
+	if g.kind == database.SQLite {
+		return append(texts, `{"b":[1,2.50,{"a":null}],"a":"x"}`)
+	}
+	return texts
 }
 
 // links draws links between the rows that were drawn, in the order in which they are read.
