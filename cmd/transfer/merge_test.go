@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -16,27 +15,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/transfer-runner/runner/providers"
+	"github.com/transfer-runner/runner/providers/strapi/database"
+	"github.com/transfer-runner/runner/providers/strapi/database/databasetest"
 	"github.com/transfer-runner/runner/transfer"
 )
 
 // assetSize is the size of each file of the source: far more than all that is said about it.
 const assetSize = 100 << 10
 
-// labDatabase opens the database of a project beside whoever else has it open.
-func labDatabase(t *testing.T, dir string) *sql.DB {
+// eachKind runs a test for every kind of database.
+func eachKind(t *testing.T, test func(t *testing.T, kind database.Kind)) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, ".tmp", "data.db"))
-	require.NoError(t, err)
-	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	return db
-}
-
-func execute(t *testing.T, db *sql.DB, statements ...string) {
-	t.Helper()
-	for _, statement := range statements {
-		_, err := db.ExecContext(t.Context(), statement)
-		require.NoError(t, err, statement)
+	for _, kind := range databasetest.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(t, kind)
+		})
 	}
 }
 
@@ -114,93 +108,96 @@ func (s summary) stage(stage transfer.Stage) transfer.StageReport {
 // nothing is written and no file travels.
 func TestAPushMergesIntoAServedProject(t *testing.T) {
 	t.Parallel()
-	from, to := labProject(t), labProject(t)
-	files := bigFiles(t, from)
-	require.Positive(t, files)
-	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to)
-	db := labDatabase(t, to)
-	// What Strapi has rounded is not what differs here.
-	for _, one := range []*sql.DB{db, labDatabase(t, from)} {
-		execute(t, one, "UPDATE kitchen_sinks SET a_bigint = 9007199254740993", "UPDATE components_lab_leaves SET big = 9007199254740993")
-	}
-	code, _, said := s.merge(from, "/shop", "--yes")
-	require.Equal(t, exitOK, code, said)
-	require.Empty(t, contentOf(t, from).Compare(contentOf(t, to), 20))
-	moved := s.received()
-	require.Greater(t, moved, files*assetSize)
+	eachKind(t, func(t *testing.T, kind database.Kind) {
+		from, to := labProjectOn(t, kind), labProjectOn(t, kind)
+		files := bigFiles(t, from.dir)
+		require.Positive(t, files)
+		s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to.dir)
+		// What Strapi has rounded is not what differs here.
+		for _, one := range []*lab{from, to} {
+			one.execute("UPDATE kitchen_sinks SET a_bigint = 9007199254740993", "UPDATE components_lab_leaves SET big = 9007199254740993")
+		}
+		code, _, said := s.merge(from.dir, "/shop", "--yes")
+		require.Equal(t, exitOK, code, said)
+		require.Empty(t, contentOf(t, from.dir).Compare(contentOf(t, to.dir), 20))
+		require.Greater(t, s.received(), files*assetSize)
 
-	var first, second int64
-	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT min(id), max(id) FROM rel_bs").Scan(&first, &second))
+		written := to.watch()
+		conflicts(t, s, from, to, written)
+
+		to.execute("DELETE FROM rel_bs WHERE id = 1000")
+		require.Empty(t, contentOf(t, from.dir).Compare(contentOf(t, to.dir), 20))
+		before, moved := written(), s.received()
+		code, result, said := s.merge(from.dir, "/shop", "--yes")
+		require.Equal(t, exitOK, code, said)
+		require.Contains(t, result.notes(), "merged: nothing to change; ")
+		require.Equal(t, before, written(), "a second run writes nothing")
+		assets := result.stage(transfer.StageAssets)
+		require.Equal(t, files, assets.Stored)
+		require.Zero(t, assets.Bytes, "no file was even read")
+		require.Less(t, s.received()-moved, int64(assetSize), "no file has travelled")
+
+		// A file that is gone or another one is sent, and no other.
+		entries, err := os.ReadDir(filepath.Join(to.dir, "public", "uploads"))
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(filepath.Join(to.dir, "public", "uploads", entries[0].Name())))
+		require.NoError(t, os.WriteFile(filepath.Join(to.dir, "public", "uploads", entries[1].Name()), []byte("other"), 0o600))
+		code, result, said = s.merge(from.dir, "/shop", "--yes")
+		require.Equal(t, exitOK, code, said)
+		require.Contains(t, result.notes(), "merged: 2 files written; ")
+		require.EqualValues(t, 2*assetSize, result.stage(transfer.StageAssets).Bytes)
+		require.Greater(t, written(), before)
+		require.Empty(t, contentOf(t, from.dir).Compare(contentOf(t, to.dir), 20))
+	})
+}
+
+// conflicts merges the one into the other by each policy. Each finds what the one before has left.
+func conflicts(t *testing.T, s *served, from, to *lab, written func() int64) {
+	t.Helper()
+	first, second := to.number("SELECT min(id) FROM rel_bs"), to.number("SELECT max(id) FROM rel_bs")
 	require.NotEqual(t, first, second)
-	execute(t, db,
-		"UPDATE rel_bs SET name = 'mine', updated_at = 4070908800000 WHERE id = "+strconv.FormatInt(first, 10),
+	later := "'2099-01-01 00:00:00.000'"
+	if to.config.Kind == database.SQLite {
+		later = "4070908800000"
+	}
+	to.execute(
+		"UPDATE rel_bs SET name = 'mine', updated_at = "+later+" WHERE id = "+strconv.FormatInt(first, 10),
 		"UPDATE rel_bs SET name = 'mine' WHERE id = "+strconv.FormatInt(second, 10),
 		"INSERT INTO rel_bs (id, document_id, name) VALUES (1000, 'onlyhere', 'only here')")
-	count := func(name string) (n int) {
-		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT count(*) FROM rel_bs WHERE name = ?", name).Scan(&n))
-		return n
-	}
-	version := func() (n int) { // changes whenever somebody else has committed
-		require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&n))
-		return n
-	}
-	before := version()
 	for _, step := range []struct {
-		conflict   string
-		code, mine int
-		note       string
+		conflict string
+		code     int
+		mine     int64
+		note     string
 	}{
 		{"fail", exitIncompatible, 2, ""},
 		{"destination", exitOK, 2, "2 rows kept that differ at the source"},
 		{"newer", exitOK, 1, "1 rows changed, 1 rows kept that differ at the source"},
 		{"source", exitOK, 0, "1 rows changed"},
 	} {
-		code, result, said := s.merge(from, "/shop", "--yes", "--conflict", step.conflict)
+		before := written()
+		code, result, said := s.merge(from.dir, "/shop", "--yes", "--conflict", step.conflict)
 		require.Equal(t, step.code, code, said)
-		require.Equal(t, step.mine, count("mine"), step.conflict)
-		require.Equal(t, 1, count("only here"), step.conflict)
+		require.Equal(t, step.mine, to.number("SELECT count(*) FROM rel_bs WHERE name = 'mine'"), step.conflict)
+		require.EqualValues(t, 1, to.number("SELECT count(*) FROM rel_bs WHERE name = 'only here'"), step.conflict)
+		require.Equal(t, step.mine < 2, written() > before, step.conflict)
 		if step.code != exitOK {
 			require.Contains(t, result.Error, "--conflict", "it says what to do")
 			require.Equal(t, transfer.StateRolledBack, result.State)
 			continue
 		}
 		require.Contains(t, result.notes(), "merged: "+step.note+"; ", step.conflict)
-		if step.mine == 2 {
-			require.Equal(t, before, version(), "nothing was written")
-		}
 	}
-
-	execute(t, db, "DELETE FROM rel_bs WHERE id = 1000")
-	require.Empty(t, contentOf(t, from).Compare(contentOf(t, to), 20))
-	before, moved = version(), s.received()
-	code, result, said := s.merge(from, "/shop", "--yes")
-	require.Equal(t, exitOK, code, said)
-	require.Contains(t, result.notes(), "merged: nothing to change; ")
-	require.Equal(t, before, version(), "a second run writes nothing")
-	assets := result.stage(transfer.StageAssets)
-	require.Equal(t, files, assets.Stored)
-	require.Zero(t, assets.Bytes, "no file was even read")
-	require.Less(t, s.received()-moved, int64(assetSize), "no file has travelled")
-
-	// A file that is gone or another one is sent, and no other.
-	entries, err := os.ReadDir(filepath.Join(to, "public", "uploads"))
-	require.NoError(t, err)
-	require.NoError(t, os.Remove(filepath.Join(to, "public", "uploads", entries[0].Name())))
-	require.NoError(t, os.WriteFile(filepath.Join(to, "public", "uploads", entries[1].Name()), []byte("other"), 0o600))
-	code, result, said = s.merge(from, "/shop", "--yes")
-	require.Equal(t, exitOK, code, said)
-	require.Contains(t, result.notes(), "merged: 2 files written; ")
-	require.EqualValues(t, 2*assetSize, result.stage(transfer.StageAssets).Bytes)
-	require.Empty(t, contentOf(t, from).Compare(contentOf(t, to), 20))
 }
 
 // The plan says that content is merged, and how; whoever cannot merge is not touched.
 func TestMergingIsPlannedAndRefused(t *testing.T) {
 	t.Parallel()
-	from, to := labProject(t), labProject(t)
+	from, changed := labProject(t), labProjectOn(t, database.SQLite)
+	to := changed.dir
 	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to)
 	shop := strings.Replace(s.url, "/admin", "/shop/admin", 1)
-	execute(t, labDatabase(t, to), "UPDATE rel_bs SET name = 'mine'")
+	changed.execute("UPDATE rel_bs SET name = 'mine'")
 	before := contentOf(t, to)
 	line := []string{"push", "--from", from, "--to", shop, "--to-token", s.token, "--strategy", "merge", "--conflict", "newer"}
 	code, _, said := s.command(append(line, "--dry-run")...)
@@ -229,19 +226,20 @@ func TestMergingIsPlannedAndRefused(t *testing.T) {
 // A row of the media library that stays as the destination has it keeps its file: that of the source is another one.
 func TestARowThatStaysKeepsItsFile(t *testing.T) {
 	t.Parallel()
-	from, to := labProject(t), labProject(t)
-	require.Positive(t, bigFiles(t, from))
-	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to)
-	db := labDatabase(t, to)
-	execute(t, db, "UPDATE files SET hash = 'theirs', ext = '.bin', url = '/uploads/theirs.bin', formats = NULL WHERE id = (SELECT min(id) FROM files)")
-	write(t, filepath.Join(to, "public", "uploads", "theirs.bin"), "theirs")
-	code, result, said := s.merge(from, "/shop", "--yes", "--conflict", "destination")
-	require.Equal(t, exitOK, code, said)
-	require.Contains(t, result.notes(), "1 rows kept that differ at the source")
-	var hash, url string
-	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT hash, url FROM files WHERE id = (SELECT min(id) FROM files)").Scan(&hash, &url))
-	require.Equal(t, []string{"theirs", "/uploads/theirs.bin"}, []string{hash, url})
-	text, err := os.ReadFile(filepath.Join(to, "public", "uploads", "theirs.bin"))
-	require.NoError(t, err)
-	require.Equal(t, "theirs", string(text))
+	eachKind(t, func(t *testing.T, kind database.Kind) {
+		from, to := labProjectOn(t, kind), labProjectOn(t, kind)
+		require.Positive(t, bigFiles(t, from.dir))
+		s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to.dir)
+		first := strconv.FormatInt(to.number("SELECT min(id) FROM files"), 10)
+		to.execute("UPDATE files SET hash = 'theirs', ext = '.bin', url = '/uploads/theirs.bin', formats = NULL WHERE id = " + first)
+		file := filepath.Join(to.dir, "public", "uploads", "theirs.bin")
+		write(t, file, "theirs")
+		code, result, said := s.merge(from.dir, "/shop", "--yes", "--conflict", "destination")
+		require.Equal(t, exitOK, code, said)
+		require.Contains(t, result.notes(), "1 rows kept that differ at the source")
+		require.Equal(t, [][]any{{"theirs", "/uploads/theirs.bin"}}, to.rows("SELECT hash, url FROM files WHERE id = "+first))
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, "theirs", string(text))
+	})
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/transfer-runner/runner/protocol/token"
 	"github.com/transfer-runner/runner/providers/strapi/database"
+	"github.com/transfer-runner/runner/providers/strapi/database/databasetest"
 	"github.com/transfer-runner/runner/providers/strapi/sitetest"
 )
 
@@ -19,44 +23,123 @@ const accessKey = "0123456789abcdef0123456789abcdef"
 // labProject makes a project on SQLite with the content that sitetest has, a file for one of its rows, and a transfer token.
 func labProject(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	return labProjectOn(t, database.SQLite).dir
+}
+
+// lab is a project with its database.
+type lab struct {
+	t      *testing.T
+	dir    string
+	config database.Config
+}
+
+// labProjectOn makes the project on a kind of database.
+func labProjectOn(t *testing.T, kind database.Kind) *lab {
+	t.Helper()
+	l := &lab{t: t, dir: t.TempDir()}
+	if kind == database.SQLite {
+		l.config = database.Config{Kind: kind, Path: filepath.Join(l.dir, ".tmp", "data.db")}
+		require.NoError(t, os.MkdirAll(filepath.Dir(l.config.Path), 0o755))
+	} else {
+		l.config = databasetest.New(t, kind)
+	}
 	for name, text := range map[string]string{
-		"package.json":       `{"name":"lab","dependencies":{"@strapi/strapi":"5.54.0"}}`,
-		".env":               "TRANSFER_TOKEN_SALT=tobemodified\nTZ=UTC\n",
-		"config/database.js": `module.exports = ({ env }) => ({ connection: { client: 'sqlite', connection: { filename: env('DATABASE_FILENAME', '.tmp/data.db') } } })`,
-		"config/admin.js":    `module.exports = ({ env }) => ({ transfer: { token: { salt: env('TRANSFER_TOKEN_SALT') } } })`,
-		"public/robots.txt":  "x",
+		"package.json": `{"name":"lab","dependencies":{"@strapi/strapi":"5.54.0"}}`,
+		".env": fmt.Sprintf("TRANSFER_TOKEN_SALT=tobemodified\nTZ=UTC\nDATABASE_CLIENT=%s\nDATABASE_HOST=%s\nDATABASE_PORT=%d\nDATABASE_NAME=%s\nDATABASE_USERNAME=%s\nDATABASE_PASSWORD=%s\n",
+			kind, l.config.Host, l.config.Port, l.config.Name, l.config.User, l.config.Password),
+		"config/database.js": `module.exports = ({ env }) => ({ connection: { client: env('DATABASE_CLIENT', 'sqlite'), connection: env('DATABASE_CLIENT', 'sqlite') === 'sqlite' ?
+			{ filename: env('DATABASE_FILENAME', '.tmp/data.db') } :
+			{ host: env('DATABASE_HOST'), port: env.int('DATABASE_PORT') || undefined, database: env('DATABASE_NAME'), user: env('DATABASE_USERNAME'), password: env('DATABASE_PASSWORD') } } })`,
+		"config/admin.js":   `module.exports = ({ env }) => ({ transfer: { token: { salt: env('TRANSFER_TOKEN_SALT') } } })`,
+		"public/robots.txt": "x",
 	} {
-		write(t, filepath.Join(dir, name), text)
+		write(t, filepath.Join(l.dir, name), text)
 	}
 	for uid, text := range sitetest.LabComponents(t) {
-		write(t, filepath.Join(dir, "src", "components", strings.ReplaceAll(uid, ".", "/")+".json"), string(text))
+		write(t, filepath.Join(l.dir, "src", "components", strings.ReplaceAll(uid, ".", "/")+".json"), string(text))
 	}
-	path := filepath.Join(dir, ".tmp", "data.db")
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	sitetest.Lab(t, database.Config{Kind: database.SQLite, Path: path})
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "public", "uploads"), 0o755))
-	db, err := sql.Open("sqlite", path)
-	require.NoError(t, err)
-	defer db.Close()
-	for _, statement := range []string{
-		"INSERT INTO strapi_transfer_tokens (id, name, access_key) VALUES (7, 'panel', '" + token.HashAccessKey("tobemodified", accessKey) + "')",
+	sitetest.Lab(t, l.config)
+	require.NoError(t, os.MkdirAll(filepath.Join(l.dir, "public", "uploads"), 0o755))
+	l.execute(
+		"INSERT INTO strapi_transfer_tokens (id, name, access_key) VALUES (7, 'panel', '"+token.HashAccessKey("tobemodified", accessKey)+"')",
 		"INSERT INTO strapi_transfer_token_permissions (id, action) VALUES (7, 'pull'), (8, 'push')",
 		"INSERT INTO strapi_transfer_token_permissions_token_lnk (transfer_token_permission_id, transfer_token_id) VALUES (7, 7), (8, 7)",
-	} {
-		_, err := db.ExecContext(t.Context(), statement)
-		require.NoError(t, err)
+	)
+	for _, row := range l.rows("SELECT url, formats FROM files") {
+		var formats map[string]struct{ URL string }
+		if text := database.Text(row[1]); text != "" {
+			require.NoError(t, json.Unmarshal([]byte(text), &formats))
+		}
+		urls := []string{database.Text(row[0])}
+		for _, format := range formats {
+			urls = append(urls, format.URL)
+		}
+		for _, url := range urls {
+			write(t, filepath.Join(l.dir, "public", url), "content of "+url)
+		}
 	}
-	urls, err := db.QueryContext(t.Context(), "SELECT url FROM files UNION ALL SELECT json_extract(f.value, '$.url') FROM files, json_each(files.formats) f")
-	require.NoError(t, err)
-	defer urls.Close()
-	for urls.Next() {
-		var url string
-		require.NoError(t, urls.Scan(&url))
-		write(t, filepath.Join(dir, "public", url), "content of "+url)
+	return l
+}
+
+// execute runs statements beside whoever else has the database open.
+func (l *lab) execute(statements ...string) {
+	l.t.Helper()
+	sitetest.Exec(l.t, l.config, strings.Join(statements, ";\n")+";\n")
+}
+
+// rows is what a query finds.
+func (l *lab) rows(query string) [][]any {
+	l.t.Helper()
+	db, err := database.Open(l.t.Context(), l.config)
+	require.NoError(l.t, err)
+	snap, err := db.Snapshot(l.t.Context())
+	require.NoError(l.t, err)
+	all, err := snap.All(l.t.Context(), query)
+	require.NoError(l.t, err)
+	require.NoError(l.t, errors.Join(snap.Close(), db.Close()))
+	return all
+}
+
+// number is the one number that a query finds.
+func (l *lab) number(query string) int64 {
+	l.t.Helper()
+	all := l.rows(query)
+	require.Len(l.t, all, 1, query)
+	n, ok := database.Int(all[0][0])
+	require.True(l.t, ok, query)
+	return n
+}
+
+// watch lets the database count the rows that anybody writes from here on, and returns what counts them.
+func (l *lab) watch() (written func() int64) {
+	l.t.Helper()
+	quote := l.config.Kind.Quote
+	db, err := database.Open(l.t.Context(), l.config)
+	require.NoError(l.t, err)
+	snap, err := db.Snapshot(l.t.Context())
+	require.NoError(l.t, err)
+	tables, err := snap.Tables(l.t.Context())
+	require.NoError(l.t, err)
+	require.NoError(l.t, errors.Join(snap.Close(), db.Close()))
+	statements := []string{"CREATE TABLE written (what varchar(100))"}
+	if l.config.Kind == database.Postgres {
+		statements = append(statements, "CREATE FUNCTION note_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO written VALUES (TG_TABLE_NAME); RETURN NULL; END'")
 	}
-	require.NoError(t, urls.Err())
-	return dir
+	note := map[database.Kind]string{
+		database.SQLite:   "BEGIN INSERT INTO written VALUES ('it'); END",
+		database.MySQL:    "FOR EACH ROW INSERT INTO written VALUES ('it')",
+		database.Postgres: "FOR EACH ROW EXECUTE FUNCTION note_it()",
+	}[l.config.Kind]
+	for i, table := range tables {
+		for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
+			statements = append(statements, fmt.Sprintf("CREATE TRIGGER note_%d_%s AFTER %s ON %s %s", i, event, event, quote(table), note))
+		}
+	}
+	l.execute(statements...)
+	return func() int64 {
+		l.t.Helper()
+		return l.number("SELECT count(*) FROM written")
+	}
 }
 
 func write(t *testing.T, path, text string) {
