@@ -16,7 +16,7 @@ type linkMerger struct {
 	m      *merger
 	held   map[linkKey]*held
 	owners map[*model.Relation]*model.Type
-	taken  map[*model.Relation]*rows.Set // rights that belong to one left at most, and now do
+	taken  map[*model.Relation]*rows.Set // rights that belong to one left at most, and now do: Strapi sees to that where they show it
 }
 
 // linkKey tells a link from others. A relation that a row itself keeps has but one, whose right is part of what is held.
@@ -156,7 +156,7 @@ func (l *linkMerger) link(t *model.Type, r *model.Relation, link transfer.Link, 
 	}
 	l.m.changes++
 	l.m.tally.links++
-	if r.Relation == "oneToOne" || r.Relation == "oneToMany" {
+	if r.Inverse != "" && (r.Relation == "oneToOne" || r.Relation == "oneToMany") {
 		if l.taken[r] == nil {
 			l.taken[r] = new(rows.Set)
 		}

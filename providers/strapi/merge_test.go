@@ -172,6 +172,34 @@ func idsOf(t *testing.T, p project, uid string) (ids []string) {
 	return ids
 }
 
+// What a row of the source points at may be pointed at by a row that only the destination has as well, unless the relation is one of two
+// sides: there it belongs to the source's row alone, as Strapi would have it.
+func TestMergeTakesOnlyWhatBelongsToOne(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, config database.Config) {
+		a, b := labProject(t, config.Kind), labProject(t, config.Kind)
+		sitetest.Exec(t, b.options.Database, "INSERT INTO rel_as (id, document_id) VALUES (1000, 'onlyhere');\n")
+		for _, table := range []string{"rel_as_uni_one_to_one_lnk", "rel_as_bi_one_to_one_lnk"} {
+			sitetest.Exec(t, b.options.Database, "INSERT INTO "+table+" (rel_a_id, rel_b_id) SELECT 1000, min(rel_b_id) FROM "+table+";\n"+
+				"DELETE FROM "+table+" WHERE rel_a_id <> 1000;\n")
+		}
+		_, err := run(t, a, b, transfer.Options{}, strapi.WriteOptions{Merge: true})
+		require.NoError(t, err)
+		src, err := b.site(t).Source(t.Context())
+		require.NoError(t, err)
+		count := make(map[string]int)
+		for _, r := range readAll(t, src, transfer.StageLinks) {
+			if l := r.(transfer.Link); strings.HasSuffix(l.Left.Field, "iOneToOne") {
+				count[fmt.Sprintf("%s of what only it has: %v", l.Left.Field, l.Left.Ref == "1000")]++
+			}
+		}
+		require.NoError(t, src.Close())
+		require.Equal(t, map[string]int{
+			"uniOneToOne of what only it has: true": 1, "uniOneToOne of what only it has: false": 2, "biOneToOne of what only it has: false": 2,
+		}, count)
+	})
+}
+
 func TestConflictNeedsMerge(t *testing.T) {
 	t.Parallel()
 	p := load(t, database.SQLite, former())
