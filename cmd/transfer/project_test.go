@@ -231,9 +231,10 @@ func TestAProjectIsServedWithItsOwnTokens(t *testing.T) {
 // push is refused because of it.
 func TestAProjectWhoseFilesAreAheadOfItsDatabase(t *testing.T) {
 	t.Parallel()
-	from, to := labProject(t), labProject(t)
+	from, target := labProject(t), labProjectOn(t, database.SQLite)
+	to := target.dir
 	before := contentOf(t, to)
-	execute(t, labDatabase(t, to), `UPDATE strapi_core_store_settings SET value = json_remove(value, '$."api::rel-a.rel-a".attributes.friends') WHERE key = 'strapi_content_types_schema'`)
+	target.execute(`UPDATE strapi_core_store_settings SET value = json_remove(value, '$."api::rel-a.rel-a".attributes.friends') WHERE key = 'strapi_content_types_schema'`)
 	write(t, filepath.Join(to, "src", "components", "lab", "later.json"), `{"collectionName":"components_lab_laters","info":{},"attributes":{"a":{"type":"string"}}}`)
 	write(t, filepath.Join(to, "src", "api", "rel-a", "content-types", "rel-a", "schema.json"), `{"attributes":{"name":{"type":"string"},"friends":{"type":"relation"}}}`)
 	s := &served{t: t}

@@ -10,17 +10,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/transfer"
 )
 
 // What a project lacks itself ends a pull in the same way whether it is read directly or through a server.
 func TestAServerTellsWhatItsProjectLacks(t *testing.T) {
 	t.Parallel()
-	from := labProject(t)
+	project := labProjectOn(t, database.SQLite)
+	from := project.dir
 	entries, err := os.ReadDir(filepath.Join(from, "public", "uploads"))
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(filepath.Join(from, "public", "uploads", entries[0].Name())))
-	execute(t, labDatabase(t, from), "PRAGMA foreign_keys = OFF", "INSERT INTO rel_as_friends_lnk (rel_a_id, inv_rel_a_id) SELECT min(id), 9000 FROM rel_as")
+	project.execute("PRAGMA foreign_keys = OFF", "INSERT INTO rel_as_friends_lnk (rel_a_id, inv_rel_a_id) SELECT min(id), 9000 FROM rel_as")
 	s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+from)
 	for _, allowed := range []string{"0", "5"} {
 		var results [2]summary

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/transfer-runner/runner/providers/strapi/database"
 	"github.com/transfer-runner/runner/transfer"
 )
 
@@ -41,8 +42,9 @@ func TestAServerTellsWhatItsProjectLeavesOut(t *testing.T) {
 			from := labProject(t)
 			var results [2]summary
 			for i := range results {
-				to := labProject(t)
-				execute(t, labDatabase(t, to), test.target...)
+				target := labProjectOn(t, database.SQLite)
+				target.execute(test.target...)
+				to := target.dir
 				before := contentOf(t, to)
 				site, args := to, []string(nil)
 				if test.bare {
