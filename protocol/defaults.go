@@ -26,13 +26,13 @@ const (
 	MaxInFlight = 64 << 20
 
 	// lineRate is what a line is taken to carry, in bytes a second: as much as two of our processes on one machine move.
-	lineRate = 1 << 30
+	lineRate = 5 << 28
 	// minBatch and maxBatch bound what one message carries.
 	minBatch = 1 << 20
 	maxBatch = 8 << 20
 	// maxTextBatch is for JSON text, which takes longer to make and to read than to send: the first message of a stage should not keep the other
 	// side waiting.
-	maxTextBatch = 2 << 20
+	maxTextBatch = 4 << 20
 )
 
 // InFlight is how many bytes of messages fill a line whose round trips take so long.

@@ -241,7 +241,7 @@ func (s *step) flush(ctx context.Context) error {
 		return nil
 	}
 	size := len(s.data) + len(s.payload)
-	for len(s.flights) >= max(1, s.sess.agreed.Window) || len(s.flights) > 0 && s.flying+size > s.most {
+	for len(s.flights) >= max(1, s.sess.agreed.Window) || s.flying >= s.most {
 		if err := s.settleOne(ctx); err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func BenchmarkRoundTrips(b *testing.B) {
 	for _, content := range []struct {
 		name        string
 		files, rows int
-	}{{"files", 1024, 0}, {"rows", 0, 400_000}} {
+	}{{"files", 1024, 0}, {"rows", 0, 1_000_000}} {
 		for _, window := range []int{1, 8, 16} {
 			files, rows := content.files, content.rows
 			if window == 1 { // a fraction is enough to show what it would be like

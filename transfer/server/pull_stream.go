@@ -197,7 +197,7 @@ func (s *stream) flush(ctx context.Context) error {
 
 // send sends a frame once there is room for it, and notes that it is under way.
 func (s *stream) send(ctx context.Context, f protocol.Frame) error {
-	if err := s.window.room(ctx, len(f.Data)+len(f.Payload), s.pull.sess.server.config.AckTimeout); err != nil {
+	if err := s.window.room(ctx, s.pull.sess.server.config.AckTimeout); err != nil {
 		return err
 	}
 	return s.put(ctx, f)
@@ -263,17 +263,17 @@ func newFlights(window int) *flights {
 	return &flights{window: window, open: make(map[string]flight), changed: make(chan struct{}, 1)}
 }
 
-// most is how many bytes of frames may be under way. The first may be of any size.
+// most is how many bytes of frames may be under way before the last, which may be of any size.
 func (f *flights) most() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return protocol.InFlight(f.trip)
 }
 
-// room waits until a frame of n bytes may be sent.
-func (f *flights) room(ctx context.Context, n int, patience time.Duration) error {
+// room waits until another frame may be sent.
+func (f *flights) room(ctx context.Context, patience time.Duration) error {
 	return f.wait(ctx, patience, func() bool {
-		return len(f.open) == 0 || len(f.open) < f.window && f.bytes+n <= protocol.InFlight(f.trip)
+		return len(f.open) == 0 || len(f.open) < f.window && f.bytes < protocol.InFlight(f.trip)
 	})
 }
 
