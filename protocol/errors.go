@@ -257,3 +257,6 @@ func (e *Error) Append(dst []byte) []byte {
 	}
 	return append(dst, "}}"...)
 }
+
+// ReasonToken is the reason with which our server closes the connection of a client whose token has been revoked or has expired meanwhile.
+const ReasonToken = "the token is not good any more"

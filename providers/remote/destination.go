@@ -164,7 +164,10 @@ func (d *Destination) Begin(ctx context.Context, plan transfer.Plan) (map[transf
 	d.phase = phasePreparing
 	_, err = sess.call(ctx, "beforeTransfer", actionRequest(protocol.ActionBeforeTransfer), d.opts.patient(d.opts.PrepareTimeout))
 	if err != nil {
-		if answered(err) {
+		switch {
+		case answered(err) && d.ours: // it has not begun, because another one writes, for example
+			d.phase, d.final = phaseOpen, true
+		case answered(err):
 			d.phase = phaseWriting
 		}
 		return nil, d.fail(err)

@@ -81,6 +81,8 @@ func explain(doing string, err error) error {
 		return mapped(transfer.ErrDamaged, doing, err, hintChanged)
 	case errors.As(err, &closed) && closed.Code == codeChanged:
 		return mapped(transfer.ErrDamaged, doing, err, hintChanged)
+	case errors.As(err, &closed) && closed.Reason == protocol.ReasonToken:
+		return mapped(transfer.ErrAuth, doing, err, hintToken)
 	case errors.Is(err, protocol.ErrMalformed), errors.Is(err, protocol.ErrInvalidAnswer), errors.Is(err, dispatcher.ErrProtocol),
 		errors.Is(err, dispatcher.ErrTooLarge):
 		return mapped(transfer.ErrConnection, doing, err, hintNotRunner)

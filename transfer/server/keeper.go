@@ -20,7 +20,7 @@ var (
 	errSilent = errors.New("nothing was heard of the client")
 	errIdle   = errors.New("the client had nothing to say for too long")
 	errSlow   = errors.New("the client acknowledged nothing for too long")
-	errToken  = errors.New("the token is not good any more")
+	errToken  = errors.New(protocol.ReasonToken)
 )
 
 // keepEvery is how often the keeper looks after a session whose heartbeat is not shorter: so long does a revoked token work at most,

@@ -14,7 +14,7 @@ import (
 // does not tell is no worse for it, but one that says that it cannot is.
 func (p *patient) introduce(conn *websocket.Conn) {
 	offer, err := protocol.InitParams{Transfer: protocol.Pull, Checksums: true, Extensions: protocol.Extensions{
-		Window: protocol.MaxWindow, Compression: protocol.CompressionZstd, BinaryAssets: true, Resume: true, KnownAssets: true, Schemas: true, Merge: true,
+		Window: protocol.MaxWindow, Compression: protocol.CompressionZstd, BinaryAssets: true, Resume: true, KnownAssets: true, Schemas: true, Merge: true, Skips: true,
 	}}.Append(nil)
 	if err != nil {
 		return
