@@ -202,6 +202,25 @@ func TestAnEmptyRedisIsNoticed(t *testing.T) {
 	require.Positive(t, missed)
 }
 
+// Whoever writes first to a Redis that came back empty must not hide from who reads that it did.
+func TestWhatAStreamLacks(t *testing.T) {
+	at := func(ms uint64) position { return position{ms: ms} }
+	for name, test := range map[string]struct {
+		s    state
+		last position
+		want bool
+	}{
+		"nothing new":                      {s: state{first: at(1), end: at(5), length: 5, added: 5}, last: at(5)},
+		"new entries":                      {s: state{first: at(1), end: at(9), length: 9, added: 9}, last: at(5)},
+		"it was empty when we came":        {s: state{first: at(7), end: at(9), length: 2, added: 2}},
+		"cut, but not so far":              {s: state{first: at(5), end: at(9), length: 5, added: 9}, last: at(5)},
+		"cut beyond what we have":          {s: state{first: at(7), end: at(9), length: 3, added: 9}, last: at(5), want: true},
+		"came back empty, and got entries": {s: state{first: at(7), end: at(9), length: 3, added: 3}, last: at(5), want: true},
+	} {
+		require.Equal(t, test.want, test.s.lacks(test.last), name)
+	}
+}
+
 func TestWhatCannotWaitIsTold(t *testing.T) {
 	r := newInstance(t, "--appendonly", "yes")
 	a, b := open(t, r.address(), Options{Waiting: 10}), open(t, r.address(), Options{})

@@ -73,9 +73,10 @@ type state struct {
 	length, added int64
 }
 
-// lacks reports whether entries after last may have been cut off.
+// lacks reports whether entries after last may have been cut off, or lost with a Redis that came back empty and has got new ones since: the one
+// at last, which was read, is not there any more.
 func (s state) lacks(last position) bool {
-	return last.before(s.end) && last.before(s.first) && s.added > s.length
+	return last.before(s.end) && last.before(s.first) && (s.added > s.length || last != position{})
 }
 
 // describe reads the answer of XINFO STREAM.
