@@ -70,8 +70,8 @@ func TestSourceTellsOfTextThatIsNoUTF8(t *testing.T) {
 	require.Empty(t, src.Notes())
 }
 
-func TestSourceReadsLargeRowsFewAtATime(t *testing.T) {
-	t.Parallel()
+// TestSourceReadsLargeRowsFewAtATime runs alone: it looks at what the whole process holds.
+func TestSourceReadsLargeRowsFewAtATime(t *testing.T) { //nolint:paralleltest // see above
 	src, site := openSample(t, databasetest.New(t, database.SQLite),
 		`WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 140)
 		INSERT INTO Articles (id, document_id, title, body) SELECT i, 'doc' || i, 'x', '["' || hex(zeroblob(500000)) || '"]' FROM n`)
