@@ -20,7 +20,7 @@ import (
 // it, writes nothing either. Links that the source no longer has go.
 func TestMergeOfAnySite(t *testing.T) {
 	t.Parallel()
-	anySite(t, 6, func(t *testing.T, rt *rapid.T, opts strapi.Options, site *transfertest.Site) {
+	anySite(t, 7, func(t *testing.T, rt *rapid.T, opts strapi.Options, site *transfertest.Site) {
 		sitetest.Tables(t, opts.Database, site.Schemas(t), nil)
 		left, fewer := remains(rt, site), *site
 		fewer.Records = maps.Clone(site.Records)

@@ -83,8 +83,12 @@ func (r *recorder) hook(statement string) error {
 // It does so from any kind of database to any other.
 func TestMergeMakesTheSameOfWhatDiffers(t *testing.T) {
 	t.Parallel()
-	for _, from := range databasetest.Kinds() {
-		for _, to := range databasetest.Kinds() {
+	kinds := databasetest.Kinds()
+	for i, from := range kinds {
+		for k, to := range kinds {
+			if testing.Short() && k != (i+1)%len(kinds) {
+				continue // each is read once and written once
+			}
 			t.Run(fmt.Sprintf("%s to %s", from, to), func(t *testing.T) {
 				t.Parallel()
 				a, b := labProject(t, from), labProject(t, to)

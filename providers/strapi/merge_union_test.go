@@ -19,7 +19,7 @@ import (
 // nothing.
 func TestMergeUnitesAnySites(t *testing.T) {
 	t.Parallel()
-	anySite(t, 3, func(t *testing.T, rt *rapid.T, opts strapi.Options, site *transfertest.Site) {
+	anySite(t, 5, func(t *testing.T, rt *rapid.T, opts strapi.Options, site *transfertest.Site) {
 		sitetest.Tables(t, opts.Database, site.Schemas(t), nil)
 		p := newParts(t, rt, site)
 		mine, theirs := p.draw("mine"), p.draw("theirs")
