@@ -39,8 +39,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: ## run all benchmarks; with TRANSFER_CONFORMANCE=1 also those against the stock tools, which need Node
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-conformance: ## against real Strapi servers; needs Node, the first run installs Strapi into a cache
-	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run Conformance ./cmd/transfer ./providers/strapi ./transfer/transfertest/strapitest
+conformance: ## against real Strapi servers, and merges from each kind of database to each; needs Node, the first run installs Strapi into a cache
+	TRANSFER_CONFORMANCE=1 $(GO) test -count=1 -p 1 -v -timeout 50m -run 'Conformance|MergeMakesTheSame' ./cmd/transfer ./providers/strapi ./transfer/transfertest/strapitest
 
 check: vet lint test tidy ## what must pass before a push
 
