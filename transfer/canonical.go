@@ -38,7 +38,7 @@ func (s sum) plus(o sum) sum {
 func appendCanonical(dst []byte, raw jsontext.Value, drop func(name string) bool) ([]byte, error) {
 	kind := raw.Kind()
 	if kind == '{' {
-		return appendCanonicalObject(dst, raw, drop)
+		return appendCanonicalObject(dst, raw, drop, nil)
 	}
 	if kind == '"' {
 		return appendCanonicalString(dst, raw)
@@ -58,7 +58,7 @@ func appendCanonical(dst []byte, raw jsontext.Value, drop func(name string) bool
 	return append(dst, ']'), err
 }
 
-func appendCanonicalObject(dst []byte, raw jsontext.Value, drop func(string) bool) ([]byte, error) {
+func appendCanonicalObject(dst []byte, raw jsontext.Value, drop, times func(string) bool) ([]byte, error) {
 	type field struct {
 		name string
 		text []byte
@@ -67,6 +67,9 @@ func appendCanonicalObject(dst []byte, raw jsontext.Value, drop func(string) boo
 	err := eachMember(raw, func(name string, value jsontext.Value) error {
 		if value.Kind() == 'n' || drop != nil && drop(name) {
 			return nil
+		}
+		if times != nil && times(name) {
+			value = canonicalTime(value)
 		}
 		text, err := appendCanonical(nil, value, nil)
 		fields = append(fields, field{name, text})
@@ -94,6 +97,16 @@ func appendCanonicalString(dst []byte, raw jsontext.Value) ([]byte, error) {
 		return dst, err
 	}
 	return append(dst, quote(string(text))...), nil
+}
+
+// canonicalTime spells the text of a time of day without zeros at its end: of 13:45:30.5 PostgreSQL makes no 13:45:30.500, others do.
+func canonicalTime(text jsontext.Value) jsontext.Value {
+	body, ok := bytes.CutSuffix(text, []byte{'"'})
+	if !ok || !bytes.ContainsRune(body, '.') {
+		return text
+	}
+	body = bytes.TrimRight(bytes.TrimRight(body, "0"), ".")
+	return append(bytes.Clone(body), '"')
 }
 
 // canonicalNumber spells a JSON number without exponent games: 1.50, 1.5 and 15e-1 become one text.

@@ -143,12 +143,12 @@ func rewritten(uid, name string) bool {
 func canonicalRow(models map[string]model, uid string, data []byte) ([]byte, error) {
 	m := models[uid]
 	var nested []string
-	text, err := appendCanonical(nil, data, func(name string) bool {
+	text, err := appendCanonicalObject(nil, data, func(name string) bool {
 		if m.Attributes[name].nests() {
 			nested = append(nested, name)
 		}
 		return m.Attributes[name].nests() || rewritten(uid, name) || !isContentType(uid) && (name == "id" || name == "__component")
-	})
+	}, func(name string) bool { return m.Attributes[name].Type == "time" })
 	if err != nil || len(nested) == 0 {
 		return text, err
 	}
