@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -58,7 +59,7 @@ func appendCanonical(dst []byte, raw jsontext.Value, drop func(name string) bool
 	return append(dst, ']'), err
 }
 
-func appendCanonicalObject(dst []byte, raw jsontext.Value, drop, times func(string) bool) ([]byte, error) {
+func appendCanonicalObject(dst []byte, raw jsontext.Value, drop func(string) bool, typeOf func(string) string) ([]byte, error) {
 	type field struct {
 		name string
 		text []byte
@@ -68,8 +69,8 @@ func appendCanonicalObject(dst []byte, raw jsontext.Value, drop, times func(stri
 		if value.Kind() == 'n' || drop != nil && drop(name) {
 			return nil
 		}
-		if times != nil && times(name) {
-			value = canonicalTime(value)
+		if typeOf != nil {
+			value = canonicalValue(typeOf(name), value)
 		}
 		text, err := appendCanonical(nil, value, nil)
 		fields = append(fields, field{name, text})
@@ -99,14 +100,60 @@ func appendCanonicalString(dst []byte, raw jsontext.Value) ([]byte, error) {
 	return append(dst, quote(string(text))...), nil
 }
 
+// canonicalValue spells the value of an attribute in the one way of those in which databases give back what was written to them.
+func canonicalValue(typ string, value jsontext.Value) jsontext.Value {
+	switch typ {
+	case "time":
+		return canonicalTime(value)
+	case "decimal":
+		return canonicalDecimal(value)
+	case "biginteger":
+		return canonicalBigInteger(value)
+	default:
+		return value
+	}
+}
+
+// canonicalBigInteger takes what JavaScript writes for the ends of the range of 64 bits, which it has rounded, as what it was: so does
+// who writes it to a database, where nothing else has room.
+func canonicalBigInteger(value jsontext.Value) jsontext.Value {
+	switch string(value) {
+	case `"9223372036854776000"`:
+		return jsontext.Value(`"9223372036854775807"`)
+	case `"-9223372036854776000"`:
+		return jsontext.Value(`"-9223372036854775808"`)
+	default:
+		return value
+	}
+}
+
+// canonicalDecimal rounds a decimal to the two digits that Strapi's column has everywhere but on SQLite, which keeps any number.
+func canonicalDecimal(number jsontext.Value) jsontext.Value {
+	if number.Kind() != '0' || len(number) > maxDecimal || bytes.ContainsAny(number, "eE") {
+		return number
+	}
+	exact, ok := new(big.Rat).SetString(string(number))
+	if !ok {
+		return number
+	}
+	return jsontext.Value(exact.FloatString(decimalDigits))
+}
+
+const (
+	decimalDigits = 2  // numeric(10, 2)
+	maxDecimal    = 64 // of text: longer ones are in no such column
+)
+
 // canonicalTime spells the text of a time of day without zeros at its end: of 13:45:30.5 PostgreSQL makes no 13:45:30.500, others do.
 func canonicalTime(text jsontext.Value) jsontext.Value {
-	body, ok := bytes.CutSuffix(text, []byte{'"'})
-	if !ok || !bytes.ContainsRune(body, '.') {
+	whole, fraction, ok := bytes.Cut(text, []byte{'.'})
+	if !ok || text.Kind() != '"' {
 		return text
 	}
-	body = bytes.TrimRight(bytes.TrimRight(body, "0"), ".")
-	return append(bytes.Clone(body), '"')
+	if fraction = bytes.TrimRight(bytes.TrimSuffix(fraction, []byte{'"'}), "0"); len(fraction) > 0 {
+		fraction = append([]byte{'.'}, fraction...)
+	}
+	return slices.Concat(whole, fraction, []byte{'"'})
 }
 
 // canonicalNumber spells a JSON number without exponent games: 1.50, 1.5 and 15e-1 become one text.

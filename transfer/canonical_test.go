@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 )
 
@@ -35,6 +36,33 @@ func rational(text string) (*big.Rat, bool) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(text)
+}
+
+func TestCanonicalValue(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		typ, a, b string
+		same      bool
+	}{
+		"a time with zeros at its end":          {"time", `"13:45:30.500"`, `"13:45:30.5"`, true},
+		"a time with nothing but zeros":         {"time", `"13:45:30.000"`, `"13:45:30"`, true},
+		"another time":                          {"time", `"13:45:30.500"`, `"13:45:30.05"`, false},
+		"a time that ends in tens":              {"time", `"13:45:30"`, `"13:45:3"`, false},
+		"a text that looks like a time":         {"string", `"13:45:30.500"`, `"13:45:30.5"`, false},
+		"a decimal as SQLite keeps it":          {"decimal", `52.989999999999995`, `52.99`, true},
+		"a decimal that is rounded up":          {"decimal", `-0.005`, `-0.01`, true},
+		"another decimal":                       {"decimal", `52.98`, `52.99`, false},
+		"a float":                               {"float", `52.989999999999995`, `52.99`, false},
+		"a decimal of any size":                 {"decimal", strings.Repeat("9", 100), strings.Repeat("9", 99) + "8", false},
+		"the end of the range":                  {"biginteger", `"9223372036854776000"`, `"9223372036854775807"`, true},
+		"the other end of the range":            {"biginteger", `"-9223372036854776000"`, `"-9223372036854775808"`, true},
+		"the last digit before it":              {"biginteger", `"9223372036854775806"`, `"9223372036854775807"`, false},
+		"a text that looks like such a number":  {"string", `"9223372036854776000"`, `"9223372036854775807"`, false},
+		"what is no value of such an attribute": {"time", `{"a":1.50}`, `{"a":1.5}`, false},
+	} {
+		same := string(canonicalValue(test.typ, jsontext.Value(test.a))) == string(canonicalValue(test.typ, jsontext.Value(test.b)))
+		require.Equal(t, test.same, same, name)
+	}
 }
 
 func TestCompareVersions(t *testing.T) {

@@ -148,7 +148,7 @@ func canonicalRow(models map[string]model, uid string, data []byte) ([]byte, err
 			nested = append(nested, name)
 		}
 		return m.Attributes[name].nests() || rewritten(uid, name) || !isContentType(uid) && (name == "id" || name == "__component")
-	}, func(name string) bool { return m.Attributes[name].Type == "time" })
+	}, func(name string) string { return m.Attributes[name].Type })
 	if err != nil || len(nested) == 0 {
 		return text, err
 	}

@@ -249,3 +249,25 @@ func TestAProjectWhoseFilesAreAheadOfItsDatabase(t *testing.T) {
 	require.Contains(t, words, "lab.later, api::rel-a.rel-a.friends; start Strapi once")
 	require.NotEmpty(t, before.Compare(contentOf(t, to), 5), "the relation was left out")
 }
+
+// What a destination holds is what was sent, however its kind of database writes it.
+func TestVerifyingBetweenKindsOfDatabases(t *testing.T) {
+	t.Parallel()
+	for _, from := range databasetest.Kinds() {
+		for _, to := range databasetest.Kinds() {
+			t.Run(fmt.Sprintf("%s to %s", from, to), func(t *testing.T) {
+				t.Parallel()
+				a, b := labProjectOn(t, from), labProjectOn(t, to)
+				a.execute(
+					"UPDATE kitchen_sinks SET a_time = '13:45:30.500', a_decimal = 52.989999999999995, a_bigint = 9223372036854775807",
+				)
+				s := &served{t: t}
+				code, _, said := s.command("push", "--from", a.dir, "--to", b.dir, "--yes", "--verify")
+				require.Equal(t, exitOK, code, said)
+				b.execute("UPDATE kitchen_sinks SET a_time = '13:45:31'")
+				code, out, said := s.command("diff", "--content", a.dir, b.dir)
+				require.Equal(t, exitDifferent, code, out+said)
+			})
+		}
+	}
+}
