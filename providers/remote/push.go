@@ -52,7 +52,7 @@ type step struct {
 	acknowledged int64
 
 	known map[string]int64 // sizes of files that the server has, by name
-	chunk []byte           // for reading files
+	piece []byte           // for reading files
 }
 
 // flight is a message under way.

@@ -40,11 +40,7 @@ func (s *step) writeAsset(ctx context.Context, a transfer.Asset) (err error) {
 	}()
 	s.item()
 	s.data = protocol.AppendAssetStart(s.data, start)
-	send := s.chunks
-	if s.sess.agreed.BinaryAssets {
-		send = s.binaryChunks
-	}
-	if err := send(ctx, id.String(), body); err != nil {
+	if err := s.chunks(ctx, id.String(), body); err != nil {
 		return fmt.Errorf("send file %s: %w", a.Filename, err)
 	}
 	digest := ""
@@ -57,17 +53,13 @@ func (s *step) writeAsset(ctx context.Context, a transfer.Asset) (err error) {
 	return s.flushAssets(ctx)
 }
 
-// chunks sends a file's content.
+// chunks sends a file's content, piece by piece.
 func (s *step) chunks(ctx context.Context, id string, body io.Reader) error {
-	if s.chunk == nil {
-		s.chunk = make([]byte, assetChunkSize)
-	}
 	for {
-		n, err := fill(body, s.chunk)
+		room := s.room()
+		n, err := fill(body, room)
 		if n > 0 {
-			s.item()
-			s.data = protocol.AppendAssetChunk(s.data, id, s.sess.encoding, s.chunk[:n])
-			s.bytes += n
+			s.chunk(id, room[:n])
 			if err := s.flushAssets(ctx); err != nil {
 				return err
 			}
@@ -81,30 +73,30 @@ func (s *step) chunks(ctx context.Context, id string, body io.Reader) error {
 	}
 }
 
-// binaryChunks sends a file's content as it is, read straight to where it is sent from.
-func (s *step) binaryChunks(ctx context.Context, id string, body io.Reader) error {
+// room is where the next piece of a file is read to: where it is sent from, with a server that takes it as it is.
+func (s *step) room() []byte {
+	if !s.sess.agreed.BinaryAssets {
+		if s.piece == nil {
+			s.piece = make([]byte, assetChunkSize)
+		}
+		return s.piece
+	}
 	if s.payload == nil {
 		s.payload = make([]byte, 0, s.batch)
 	}
-	for {
-		at := len(s.payload)
-		n, err := fill(body, s.payload[at:cap(s.payload)])
-		if n > 0 {
-			s.item()
-			s.data = protocol.AppendBinaryChunk(s.data, id, n)
-			s.payload = s.payload[:at+n]
-			s.bytes += n
-			if err := s.flushAssets(ctx); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read: %w", err)
-		}
+	return s.payload[len(s.payload):cap(s.payload)]
+}
+
+// chunk puts a piece of a file, which is in room, into the message.
+func (s *step) chunk(id string, piece []byte) {
+	s.item()
+	s.bytes += len(piece)
+	if !s.sess.agreed.BinaryAssets {
+		s.data = protocol.AppendAssetChunk(s.data, id, s.sess.encoding, piece)
+		return
 	}
+	s.data = protocol.AppendBinaryChunk(s.data, id, len(piece))
+	s.payload = s.payload[:len(s.payload)+len(piece)]
 }
 
 // fill reads until buf is full or there is nothing more. Unlike [io.ReadFull] it does not give a short end the same error that
