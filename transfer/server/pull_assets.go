@@ -52,18 +52,13 @@ func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) er
 	if !s.pull.init.Checksums && s.pull.agreed == (protocol.Extensions{}) {
 		return s.plainChunks(ctx, id, name, body)
 	}
-	if s.pull.agreed.BinaryAssets {
-		return s.binaryChunks(ctx, id, name, body)
-	}
-	chunk := make([]byte, protocol.AssetChunkBytes)
 	for {
-		n, err := readFull(body, chunk)
+		room := s.room()
+		n, err := readFull(body, room)
 		if n > 0 {
 			s.sent += int64(n)
 			s.observe(transfer.EventStageProgress, name)
-			s.item()
-			s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBase64, chunk[:n])
-			if s.bytes += n; s.bytes >= protocol.AssetBatchBytes {
+			if full := s.chunk(id, room[:n]); full {
 				if err := s.flush(ctx); err != nil {
 					return err
 				}
@@ -76,6 +71,33 @@ func (s *stream) chunks(ctx context.Context, id, name string, body io.Reader) er
 			return err
 		}
 	}
+}
+
+// room is where the next piece of a file is read to: where it is sent from, for a client that takes it as it is.
+func (s *stream) room() []byte {
+	if !s.pull.agreed.BinaryAssets {
+		if s.piece == nil {
+			s.piece = make([]byte, protocol.AssetChunkBytes)
+		}
+		return s.piece
+	}
+	if most := s.assetBatch(); len(s.payload) == 0 && cap(s.payload) != most { // what it should be is known better after the first frames
+		s.payload = make([]byte, 0, most)
+	}
+	return s.payload[len(s.payload):cap(s.payload)]
+}
+
+// chunk puts a piece of a file, which is in room, into the frame, and reports whether that has room for no more.
+func (s *stream) chunk(id string, piece []byte) (full bool) {
+	s.item()
+	s.bytes += len(piece)
+	if !s.pull.agreed.BinaryAssets {
+		s.data = protocol.AppendAssetChunk(s.data, id, protocol.ChunkBase64, piece)
+		return s.bytes >= protocol.AssetBatchBytes
+	}
+	s.data = protocol.AppendBinaryChunk(s.data, id, len(piece))
+	s.payload = s.payload[:len(s.payload)+len(piece)]
+	return len(s.payload) == cap(s.payload)
 }
 
 // assetBatch is when a frame of files is sent, in bytes of them.
@@ -84,35 +106,6 @@ func (s *stream) assetBatch() int {
 		return s.pull.agreed.Batch(protocol.StageAssets, s.window.most())
 	}
 	return protocol.AssetBatchBytes
-}
-
-// binaryChunks sends a file's content as it is, read straight to where it is sent from.
-func (s *stream) binaryChunks(ctx context.Context, id, name string, body io.Reader) error {
-	for {
-		at := len(s.payload)
-		if most := s.assetBatch(); at == 0 && cap(s.payload) != most { // what it should be is known better after the first frames
-			s.payload = make([]byte, 0, most)
-		}
-		n, err := readFull(body, s.payload[at:cap(s.payload)])
-		if n > 0 {
-			s.sent += int64(n)
-			s.observe(transfer.EventStageProgress, name)
-			s.item()
-			s.data = protocol.AppendBinaryChunk(s.data, id, n)
-			s.payload = s.payload[:at+n]
-			if s.bytes += n; len(s.payload) == cap(s.payload) {
-				if err := s.flush(ctx); err != nil {
-					return err
-				}
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
 }
 
 // plainChunks sends a file to a client that does not ask for checksums, and so is, or may be, from before 5.43. Those take base64 for the

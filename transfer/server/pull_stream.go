@@ -40,6 +40,7 @@ type stream struct {
 	compressor protocol.Compressor
 	data       []byte // the items of the next frame: "[a,b"
 	payload    []byte // bytes of files that items of data stand for
+	piece      []byte // for reading files that are sent as text
 	message    []byte // the text of the last frame that was sent
 	bytes      int    // of files in data
 }
