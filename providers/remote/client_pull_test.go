@@ -121,6 +121,45 @@ func TestClientStatement35TakesAFrameThatComesWithTheAnswer(t *testing.T) {
 	}
 }
 
+// With a window, a server sends as much as that holds as soon as the stage has started, all of which may come before the answer is read.
+func TestClientTakesAWholeWindowThatComesBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	const window = 16
+	for name, test := range map[string]struct {
+		frames int
+		fails  error
+	}{"a window": {window, nil}, "far more": {4 * window, transfer.ErrConnection}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRunner(t, transfertest.Sample())
+			acked := 0
+			r.hook = func(c *wire, m message) bool {
+				switch {
+				case m.String() == "start entities":
+					for i := 1; i <= test.frames; i++ {
+						c.send(fmt.Sprintf(`{"uuid":"early-%d","data":%s}`, i, frame(transfer.StageEntities, "["+entity(i)+"]")))
+					}
+					c.send(fmt.Sprintf(`{"uuid":%q,"data":{"ok":true,"id":"stream-entities"},"error":null}`, m.UUID))
+					return true
+				case strings.HasPrefix(m.UUID, "early-"):
+					if acked++; acked == test.frames {
+						c.frames = []string{lastFrame(transfer.StageEntities)}
+						c.next()
+					}
+					return true
+				}
+				return false
+			}
+			keys, err := read(t.Context(), r.source(remote.Options{Offer: protocol.Extensions{Window: window}}), transfer.StageEntities)
+			require.ErrorIs(t, err, test.fails)
+			if test.fails == nil {
+				require.Len(t, keys, test.frames)
+				require.Equal(t, "api::category.category 16", keys[window-1])
+			}
+		})
+	}
+}
+
 func TestClientStatement36ReadsEveryShapeOfData(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -14,13 +14,9 @@ const (
 	// bounds what a pull keeps in memory: a few MiB, as Strapi's frames have little more than one each.
 	prefetch = 2
 
-	// maxEarly is how many frames of streams that nobody has asked for yet are kept. One is all that a server may send before
-	// the answer to start has been read.
-	maxEarly = 4
-
-	// maxQueued is how many frames of one stream are taken from a server that does not wait for acknowledgements: more than the window
-	// and what has been acknowledged unread.
-	maxQueued = offeredWindow + 2*prefetch
+	// spare is how many frames more than the window are taken from a server that does not wait for acknowledgements: more than have been
+	// acknowledged unread.
+	spare = 2 * prefetch
 )
 
 // arrival is a frame and what the server reported before it, because the error of a frame has no text.
@@ -37,10 +33,17 @@ func (a *arrival) last() bool { return a.Ended || protocol.Truthy(a.Error) }
 type inbox struct {
 	ack    func(uuid string)    // queues an acknowledgement; does not block
 	expect func() (done func()) // tells the dispatcher that the server owes us frames
+	most   int                  // how many frames of a stream may wait
 
-	mu    sync.Mutex // guards lanes, what is in them, and early
+	mu    sync.Mutex // guards what follows, and what is in the lanes
 	lanes map[string]*lane
-	early []arrival
+	early []arrival // frames of a stream whose lane is not open yet: a whole window may come with the answer to start
+	late  bool      // there were more
+}
+
+// newInbox returns an inbox for a server that may have window frames under way.
+func newInbox(window int) *inbox {
+	return &inbox{most: max(window, 1) + spare, lanes: make(map[string]*lane)}
 }
 
 // deliver takes a frame from the reader of the connection and does not block.
@@ -53,8 +56,10 @@ func (b *inbox) deliver(f protocol.Frame, report string) {
 		return
 	}
 	// More frames of no stream of ours come from a server that talks nonsense. As with Strapi's client, nobody answers them.
-	if len(b.early) < maxEarly {
+	if len(b.early) < b.most {
 		b.early = append(b.early, a)
+	} else {
+		b.late = true
 	}
 }
 
@@ -70,7 +75,10 @@ func (b *inbox) open(id string) *lane {
 			l.put(a)
 		}
 	}
-	b.early = nil
+	if b.late { // what was dropped may have been of this stream
+		l.fail()
+	}
+	b.early, b.late = nil, false
 	return l
 }
 
@@ -101,8 +109,8 @@ func (l *lane) put(a arrival) {
 	switch {
 	case l.ended:
 		l.failed = fmt.Errorf("%w: the server sent a frame after the last one of the stream; %s", transfer.ErrDamaged, hintLog)
-	case len(l.queue) >= maxQueued:
-		l.failed = fmt.Errorf("%w: the server does not wait for acknowledgements; %s", transfer.ErrConnection, hintNotRunner)
+	case len(l.queue) >= l.inbox.most:
+		l.fail()
 	default:
 		l.ended = a.last()
 		if l.ended {
@@ -115,6 +123,11 @@ func (l *lane) put(a arrival) {
 	case l.signal <- struct{}{}:
 	default:
 	}
+}
+
+// fail refuses to read from a server that sends more than it may. The inbox is locked.
+func (l *lane) fail() {
+	l.failed = fmt.Errorf("%w: the server does not wait for acknowledgements; %s", transfer.ErrConnection, hintNotRunner)
 }
 
 // acknowledge lets the server go on as far as there is room. The inbox is locked.

@@ -77,7 +77,7 @@ func open(ctx context.Context, base string, direction protocol.Direction, init p
 // run starts the goroutine that serves the connection. It lives as long as that does, not as long as the call that opened it.
 func (s *session) run(ctx context.Context, conn *dispatcher.WebSocket) {
 	ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	s.inbox = &inbox{lanes: make(map[string]*lane)}
+	s.inbox = newInbox(s.opts.Offer.Window)
 	s.conn = conn
 	conn.SealWrites(s.opts.Offer.Seals) // also of init, which says what is replaced
 	s.disp = dispatcher.New(conn, dispatcher.Options{
