@@ -223,6 +223,23 @@ func TestMergingIsPlannedAndRefused(t *testing.T) {
 	require.Equal(t, exitUsage, code, said)
 }
 
+// A row that stays as the destination has it keeps its components and what those lead to. That is what was asked for, and nothing that a
+// nightly run would have to fail for.
+func TestARowThatStaysKeepsItsComponents(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, kind database.Kind) {
+		from, to := labProjectOn(t, kind), labProjectOn(t, kind)
+		to.execute("UPDATE kitchen_sinks SET a_string = 'mine'")
+		before := contentOf(t, to.dir)
+		s := startServe(t, filepath.Join(t.TempDir(), "data"), "--site", "shop="+to.dir)
+		code, result, said := s.merge(from.dir, "/shop", "--yes", "--conflict", "destination")
+		require.Equal(t, exitOK, code, said)
+		require.Empty(t, result.Report.Skipped)
+		require.Regexp(t, `[1-9]\d* links of their components left as they are`, result.notes())
+		require.Empty(t, before.Compare(contentOf(t, to.dir), 20))
+	})
+}
+
 // A row of the media library that stays as the destination has it keeps its file: that of the source is another one.
 func TestARowThatStaysKeepsItsFile(t *testing.T) {
 	t.Parallel()

@@ -32,10 +32,6 @@ func TestAServerTellsWhatItsProjectLeavesOut(t *testing.T) {
 		},
 		"files when it is not known where they go": {bare: true, code: exitDamaged, stage: transfer.StageAssets, reason: "not known where"},
 		"the same, accepted":                       {bare: true, flags: []string{"--allow-skipped", "1000"}, code: exitSkipped, stage: transfer.StageAssets, reason: "not known where"},
-		"links of rows that it keeps": {
-			target: []string{`UPDATE kitchen_sinks SET a_string = 'mine'`}, flags: []string{"--strategy", "merge", "--conflict", "destination"},
-			code: exitSkipped, stage: transfer.StageLinks, reason: "own row stays",
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

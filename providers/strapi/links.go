@@ -19,7 +19,6 @@ const (
 	reasonNoType   = "the destination has no such content type"
 	reasonNoField  = "the destination has no such field"
 	reasonAbsent   = "leads to content that the filters leave out, where the destination has no such row"
-	reasonKept     = "the destination's own row stays"
 	reasonInverse  = "the destination keeps this relation at the other side"
 )
 
@@ -95,6 +94,12 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 	left, ok1 := w.id(l.Left)
 	right, ok2 := w.id(l.Right)
 	if !ok1 || !ok2 {
+		if m := w.d.merge; m != nil && (ok1 || m.idles(l.Left)) && (ok2 || m.idles(l.Right)) {
+			// The row that it belongs to stays as the destination has it, as was asked for: with its own components, and their links.
+			m.tally.left++
+			w.d.stored[transfer.StageLinks]++
+			return updates, nil
+		}
 		w.unmapped(l, ok1, ok2)
 		return updates, nil
 	}
@@ -127,12 +132,6 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 
 // unmapped leaves out a link that has no row at one of its sides. left and right say whether they have one.
 func (w *linkWriter) unmapped(l transfer.Link, left, right bool) {
-	if w.d.merge != nil && w.d.opts.Conflict != ConflictSource {
-		// Its row is the destination's own, whose components are others.
-		w.d.merge.tally.left++
-		w.d.omit(transfer.Omission{Record: l, Reason: reasonKept, Allowed: true})
-		return
-	}
 	var missing []string
 	if !left {
 		missing = append(missing, l.Left.Type+":"+l.Left.Ref.String())
@@ -169,13 +168,25 @@ func (w *linkWriter) relation(l transfer.Link) (*model.Type, *model.Relation, er
 
 // id returns the id that one side of a link has here.
 func (w *linkWriter) id(e transfer.End) (int64, bool) {
-	old, ok := e.Ref.Int()
+	old, ok := sourceID(e)
 	if !ok {
-		if old, ok = quotedInt(e.Ref); !ok {
-			return 0, false
-		}
+		return 0, false
 	}
 	return w.d.builder.Type(e.Type).IDs.Of(old)
+}
+
+// idles reports whether one side of a link is a component of a row that stays as the destination has it.
+func (m *merger) idles(e transfer.End) bool {
+	id, ok := sourceID(e)
+	return ok && in(m.idle, e.Type, id)
+}
+
+// sourceID is the id that one side of a link has at the source.
+func sourceID(e transfer.End) (int64, bool) {
+	if id, ok := e.Ref.Int(); ok {
+		return id, true
+	}
+	return quotedInt(e.Ref)
 }
 
 // quotedInt reads a row id that was written as text, as some drivers hand out big integers.

@@ -11,7 +11,7 @@ import (
 type mergeTally struct {
 	added, changed, same, stay int64 // rows: new here, written over, alike on both sides, kept as the destination had them
 	files, links, settings     int64 // written, or deleted
-	left                       int64 // links that the source has of rows which are the destination's
+	left                       int64 // links of components that the source has of rows which stay
 }
 
 // note says what a merge did.
@@ -27,7 +27,7 @@ func (t mergeTally) note() transfer.Note {
 		{t.links, "links changed"},
 		{t.settings, "settings written"},
 		{t.stay, "rows kept that differ at the source"},
-		{t.left, "links of such rows left out"},
+		{t.left, "links of their components left as they are"},
 	} {
 		if part.n > 0 {
 			done = append(done, fmt.Sprintf("%d %s", part.n, part.what))

@@ -81,11 +81,11 @@ func (m *merger) entity(out *rows.Batch, e transfer.Entity) (*changed, error) {
 		return nil, fmt.Errorf("%w: %s differs from row %d of the destination; choose with --conflict which of them is to be kept",
 			transfer.ErrIncompatible, e.Key(), p.id)
 	case ConflictDestination:
-		m.stays(e.Type, p.id)
+		m.stays(e.Type, p.id, mine)
 		return nil, nil
 	case ConflictNewer:
 		if identity.Updated < p.updated {
-			m.stays(e.Type, p.id)
+			m.stays(e.Type, p.id, mine)
 			return nil, nil
 		}
 	case ConflictSource:
@@ -93,10 +93,13 @@ func (m *merger) entity(out *rows.Batch, e transfer.Entity) (*changed, error) {
 	return m.over(out, e, p)
 }
 
-// stays says that a row is the destination's, and so is its file.
-func (m *merger) stays(uid string, id int64) {
+// stays says that a row is the destination's, and so is its file. mine are the components that the source has of it.
+func (m *merger) stays(uid string, id int64, mine []part) {
 	m.tally.stay++
 	addTo(m.stay, uid, id)
+	for _, part := range mine {
+		addTo(m.idle, part.uid, part.id)
+	}
 }
 
 // add adds a row that the destination does not have.
