@@ -279,8 +279,8 @@ func flowOf(t *testing.T, data json.RawMessage) (flow []string) {
 			text += string(item.Data)
 		case "stream":
 			n := len(strings.Trim(string(item.Data), `"`))
-			if m := truncated.FindStringSubmatch(string(item.Data)); m != nil {
-				n, _ = strconv.Atoi(m[1])
+			if abridged := strings.Contains(string(item.Data), "<truncated "); abridged { // an expression is slow to look through a mebibyte in vain
+				n, _ = strconv.Atoi(truncated.FindStringSubmatch(string(item.Data))[1])
 			}
 			text += strconv.Itoa(n)
 		case "end":

@@ -134,11 +134,13 @@ func (m *Memory) writeAsset(ctx context.Context, a transfer.Asset) error {
 	if err != nil {
 		return err
 	}
-	data, err := io.ReadAll(body)
+	var data bytes.Buffer
+	data.Grow(int(min(max(a.Length, 0), 1<<20)) + bytes.MinRead)
+	_, err = data.ReadFrom(body)
 	if err = errors.Join(err, body.Close()); err != nil {
 		return err
 	}
-	m.staged.Files = append(m.staged.Files, File{Name: a.Filename, Metadata: string(a.Metadata), Body: data})
+	m.staged.Files = append(m.staged.Files, File{Name: a.Filename, Metadata: string(a.Metadata), Body: data.Bytes()})
 	return nil
 }
 
