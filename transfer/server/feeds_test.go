@@ -181,6 +181,8 @@ func feedEnv(t *testing.T, r *rig, others ...*rig) map[string]string {
 	}
 }
 
+// The tests of clients that follow transfers run one after the other: their clients have fractions of a second to connect in before they are cut off.
+
 // Clients of every channel follow a real transfer from start to end, whole and after a dropped connection.
 func TestClientsFollowTransfers(t *testing.T) {
 	r := newJobsRig(t, 8*time.Millisecond)

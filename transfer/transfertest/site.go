@@ -29,7 +29,7 @@ type File struct {
 }
 
 // mebibyte is what all samples share, as thousands of them are made: their bodies are only read.
-var mebibyte = bytes.Repeat([]byte{0, 1, 2, 250, 251}, 1<<20/5)
+var mebibyte = bytes.Repeat([]byte{0, 1, 2, 250, 251}, 1<<20/5) //nolint:gochecknoglobals // as above
 
 // Sample returns a site in which every attribute that matters to a mover occurs: numbers that no float holds, lone surrogates, key
 // orders, nested and repeated components, dynamic zones, two locales, drafts, fractional positions, documentId references, an empty

@@ -26,10 +26,10 @@ async function start(from = 'blog', to = 'copy') {
   };
 }
 async function ended(id) {
-  for (;;) {
+  for (let pause = 500; ; pause = Math.min(1.5 * pause, 3000)) { // a job may be asked for 30 times a minute
     const { body } = await api('GET', `/api/jobs/${id}`);
     if (body.data && !['pending', 'processing'].includes(body.data.state)) return body.data;
-    await sleep(500);
+    await sleep(pause);
   }
 }
 
@@ -148,8 +148,10 @@ function socket(id, log, options = {}) {
   s.on('event', (e) => { if (e.jobId === id) (log.envelopes ??= []).push(e); });
   s.on('connect', async () => {
     (log.recoveries ??= []).push(Boolean(s.recovered));
-    if (s.recovered) return;
-    log.ack = await s.emitWithAck('job:subscribe', log.position ? { jobId: id, after: log.position } : id);
+    if (s.recovered && log.ack) return;
+    try {
+      log.ack = await s.emitWithAck('job:subscribe', log.position ? { jobId: id, after: log.position } : id);
+    } catch { /* cut before the answer came: it connects again */ }
   });
   return s;
 }
