@@ -3,7 +3,7 @@ FUZZTIME       ?= 10s
 GOLANGCI       := v2.15.0
 LINT           := .cache/bin/golangci-lint-$(GOLANGCI)
 
-# The race detector leaves out SQLite itself, which was translated from C: it is not ours, and watching it took a third of the time of all tests.
+# The race detector leaves out SQLite itself, which was translated from C: it is not ours, and watching it took a third of the time of the tests that use it.
 RACE           := -race -gcflags=modernc.org/sqlite/lib='-race=false -d=checkptr=0'
 
 .DEFAULT_GOAL := help

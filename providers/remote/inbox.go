@@ -14,8 +14,8 @@ const (
 	// bounds what a pull keeps in memory: a few MiB, as Strapi's frames have little more than one each.
 	prefetch = 2
 
-	// spare is how many frames more than the window are taken from a server that does not wait for acknowledgements: more than have been
-	// acknowledged unread.
+	// spare is how many frames may wait beyond the window: those that have been acknowledged unread, twice over, before a server counts as one
+	// that does not wait for acknowledgements.
 	spare = 2 * prefetch
 )
 
@@ -38,7 +38,7 @@ type inbox struct {
 	mu    sync.Mutex // guards what follows, and what is in the lanes
 	lanes map[string]*lane
 	early []arrival // frames of a stream whose lane is not open yet: a whole window may come with the answer to start
-	late  bool      // there were more
+	lost  bool      // there were more, which were dropped
 }
 
 // newInbox returns an inbox for a server that may have window frames under way.
@@ -59,7 +59,7 @@ func (b *inbox) deliver(f protocol.Frame, report string) {
 	if len(b.early) < b.most {
 		b.early = append(b.early, a)
 	} else {
-		b.late = true
+		b.lost = true
 	}
 }
 
@@ -75,10 +75,10 @@ func (b *inbox) open(id string) *lane {
 			l.put(a)
 		}
 	}
-	if b.late { // what was dropped may have been of this stream
+	if b.lost { // perhaps of this stream
 		l.fail()
 	}
-	b.early, b.late = nil, false
+	b.early, b.lost = nil, false
 	return l
 }
 

@@ -94,7 +94,7 @@ func (w *linkWriter) add(out *rows.Batch, updates []update, l transfer.Link) ([]
 	left, ok1 := w.id(l.Left)
 	right, ok2 := w.id(l.Right)
 	if !ok1 || !ok2 {
-		if m := w.d.merge; m != nil && (ok1 || m.idles(l.Left)) && (ok2 || m.idles(l.Right)) {
+		if m := w.d.merge; m != nil && (ok1 || m.ofRowThatStays(l.Left)) && (ok2 || m.ofRowThatStays(l.Right)) {
 			// The row that it belongs to stays as the destination has it, as was asked for: with its own components, and their links.
 			m.tally.left++
 			w.d.stored[transfer.StageLinks]++
@@ -175,10 +175,10 @@ func (w *linkWriter) id(e transfer.End) (int64, bool) {
 	return w.d.builder.Type(e.Type).IDs.Of(old)
 }
 
-// idles reports whether one side of a link is a component of a row that stays as the destination has it.
-func (m *merger) idles(e transfer.End) bool {
+// ofRowThatStays reports whether one side of a link is a component that the source has of a row which stays as the destination has it.
+func (m *merger) ofRowThatStays(e transfer.End) bool {
 	id, ok := sourceID(e)
-	return ok && in(m.idle, e.Type, id)
+	return ok && in(m.unwritten, e.Type, id)
 }
 
 // sourceID is the id that one side of a link has at the source.

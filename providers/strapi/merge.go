@@ -22,14 +22,14 @@ type merger struct {
 	hasher rows.Hasher
 	theirs *rows.Builder // builds the destination's own rows, only to look at them
 
-	have  map[uint64]*standing // by identity
-	parts []part               // of all of them
-	won   map[string]*rows.Set // rows whose links are the source's, by type and the id here
-	seen  map[string]*rows.Set // rows that the source has too
-	fresh map[string]*rows.Set // rows that only the source had
-	stay  map[string]*rows.Set // rows that both have in different forms, of which the destination's won
-	idle  map[string]*rows.Set // components of the source, by type and the id there, of rows that stay
-	files rows.Set             // rows of the media library that were written, whose files are too
+	have      map[uint64]*standing // by identity
+	parts     []part               // of all of them
+	won       map[string]*rows.Set // rows whose links are the source's, by type and the id here
+	seen      map[string]*rows.Set // rows that the source has too
+	fresh     map[string]*rows.Set // rows that only the source had
+	stay      map[string]*rows.Set // rows that both have in different forms, of which the destination's won
+	unwritten map[string]*rows.Set // components that the source has of rows that stay, by type and the id there
+	files     rows.Set             // rows of the media library that were written, whose files are too
 
 	changes int64 // rows and files written, changed or deleted
 	tally   mergeTally
@@ -55,7 +55,7 @@ type part struct {
 func newMerger(d *Destination) *merger {
 	return &merger{
 		d: d, hasher: rows.NewHasher(), have: make(map[uint64]*standing), won: make(map[string]*rows.Set), seen: make(map[string]*rows.Set), fresh: make(map[string]*rows.Set),
-		stay: make(map[string]*rows.Set), idle: make(map[string]*rows.Set),
+		stay: make(map[string]*rows.Set), unwritten: make(map[string]*rows.Set),
 	}
 }
 

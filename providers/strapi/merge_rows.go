@@ -98,7 +98,7 @@ func (m *merger) stays(uid string, id int64, mine []part) {
 	m.tally.stay++
 	addTo(m.stay, uid, id)
 	for _, part := range mine {
-		addTo(m.idle, part.uid, part.id)
+		addTo(m.unwritten, part.uid, part.id)
 	}
 }
 

@@ -14,8 +14,21 @@ import (
 // Whoever asks is told of each record that is left out, when it is, and of a link what it lacks.
 func TestADestinationTellsOfEachRecordThatItLeavesOut(t *testing.T) {
 	t.Parallel()
+	for name, options := range map[string]strapi.WriteOptions{
+		"what is there is replaced":                {},
+		"both are merged, and what is there stays": {Merge: true, Conflict: strapi.ConflictDestination},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tellsOfEachOmission(t, options)
+		})
+	}
+}
+
+func tellsOfEachOmission(t *testing.T, options strapi.WriteOptions) {
+	t.Helper()
 	p := labProject(t, database.SQLite)
-	dst, err := p.site(t).Destination("test", strapi.WriteOptions{})
+	dst, err := p.site(t).Destination("test", options)
 	require.NoError(t, err)
 	var told []transfer.Omission
 	dst.OnOmission(func(o transfer.Omission) { told = append(told, o) })
