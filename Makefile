@@ -31,7 +31,7 @@ fmt: $(LINT) ## format the code
 	$(LINT) fmt ./...
 
 vet: ## go vet and gofmt, without golangci-lint
-	$(GO) vet ./... && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet ./... && test -z "$$(gofmt -l . | tee -a /dev/stderr)"
 
 tidy: ## fail if go.mod or go.sum are not tidy, or a module is not what go.sum says
 	$(GO) mod tidy -diff && $(GO) mod verify
